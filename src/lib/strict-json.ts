@@ -14,9 +14,13 @@ export type JsonLimits = { readonly bytesMax: number; readonly depthMax: number 
  */
 export function parseStrictJson(bytes: Uint8Array, limits: JsonLimits): unknown {
   if (bytes.length > limits.bytesMax) {
-    throw new JsonError('JSON_TOO_LONG', `It is longer than the ${limits.bytesMax} bytes allowed.`, {
-      facts: { lengthBytes: bytes.length },
-    });
+    throw new JsonError(
+      'JSON_TOO_LONG',
+      `It is longer than the ${limits.bytesMax} bytes allowed.`,
+      {
+        facts: { lengthBytes: bytes.length },
+      },
+    );
   }
   const text = decode(bytes);
   // Depth first: it is found without recursion, so nothing nested too deep reaches the parser.
