@@ -59,7 +59,7 @@ function execErrorOf(tool: string, command: Command, cause: unknown): ExecError 
     args: command.args,
     exitCode: cause.exitCode,
     signal: cause.signal,
-    stderr: String(cause.stderr ?? '').slice(-2000),
+    stderr: (cause.stderr ?? '').slice(-2000),
   };
   if (cause.code === 'ENOENT') {
     return new ExecError('TOOL_MISSING', `${tool} is not installed; install it and try again.`, {

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { GiB, MiB } from '../lib/units.ts';
+import { workloadName } from '../znet/spec.ts';
+import { imageSchema } from '../zosfs/spec.ts';
+
+export const MEMORY_BYTES_MIN = 8 * MiB;
+const TEXT_MAX = 4096;
+
+const plainText = z
+  .string()
+  .max(TEXT_MAX)
+  .refine((text) => !text.includes('\0'), 'holds a NUL');
+
+/** A container as a tenant asks for it. */
+export const containerSchema = z.strictObject({
+  kind: z.literal('container'),
+  name: workloadName,
+  image: imageSchema,
+  /** The program and its arguments; the program's path is absolute. */
+  args: z.array(plainText).min(1).max(64),
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/), plainText),
+  /** The user and group id that it runs as inside; never 0 outside. */
+  uid: z.int().min(1).max(65534),
+  cpuMillis: z.int().min(10).max(256_000),
+  memoryBytes: z
+    .int()
+    .min(MEMORY_BYTES_MIN)
+    .max(4096 * GiB),
+  pidsMax: z.int().min(1).max(32_768),
+  /** The znet of the same contract that it is attached to; none means no network at all. */
+  znet: workloadName.nullable(),
+  /** Lines for its /etc/hosts: the other containers of the deployment by name. */
+  hosts: z.array(z.strictObject({ name: workloadName, address: z.ipv6() })).max(256),
+});
+export type Container = z.infer<typeof containerSchema>;

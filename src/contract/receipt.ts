@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { idSchema, type Identity } from '../identity/document.ts';
+import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
+import { gridSchema } from '../identity/farm.ts';
+import { ZosError } from '../lib/errors.ts';
+import { znetEndSchema } from '../znet/spec.ts';
+
+export class ReceiptError extends ZosError<'RECEIPT_FOREIGN'> {}
+
+/** Where a workload stands; what a node shows is what its kernel shows. */
+export const WORKLOAD_STATES = ['waiting', 'running', 'failed', 'stopped'] as const;
+
+const workloadStateSchema = z.strictObject({
+  kind: z.enum(['znet', 'container']),
+  name: z.string().max(32),
+  state: z.enum(WORKLOAD_STATES),
+  /** Why, for people: what it waits for with numbers, or what failed; empty when running. */
+  because: z.string().max(500),
+  /** Of a running container: the kernel's process id on the node and when it started. */
+  pid: z.int().positive().optional(),
+  startedAtMs: z.int().positive().optional(),
+});
+export type WorkloadState = z.infer<typeof workloadStateSchema>;
+
+/** Where a contract stands at its node. */
+export const CONTRACT_STATES = ['accepted', 'refused', 'running', 'ended'] as const;
+
+export const receiptSchema = z.strictObject({
+  grid: gridSchema,
+  node: idSchema,
+  /** Grows with every receipt of this node: an older one never replaces a newer one. */
+  seq: z.int().positive(),
+  atMs: z.int().positive(),
+  contract: idSchema,
+  version: z.int().min(1),
+  state: z.enum(CONTRACT_STATES),
+  /** Of a refused contract: the code and the sentence of the failed check. */
+  refusal: z.strictObject({ code: z.string().max(60), sentence: z.string().max(500) }).optional(),
+  workloads: z.array(workloadStateSchema).max(64),
+  /** This node's ends of the contract's znets. */
+  znetEnds: z.array(znetEndSchema).max(64),
+});
+/** What a node says of a contract, signed and numbered. */
+export type Receipt = z.infer<typeof receiptSchema>;
+
+export const heartbeatSchema = z.strictObject({
+  grid: gridSchema,
+  node: idSchema,
+  seq: z.int().positive(),
+  atMs: z.int().positive(),
+  bootId: z.string().max(64),
+  uptimeMs: z.int().min(0),
+  memory: z.strictObject({ totalBytes: z.int().min(0), availableBytes: z.int().min(0) }),
+  /** SHA-256 of the system image that the node runs. */
+  system: idSchema.nullable(),
+  addresses: z.array(z.string().max(50)).max(32),
+  /** Milliseconds from kernel start to each stage of this boot. */
+  stages: z.array(z.strictObject({ name: z.string().max(60), atMs: z.int().min(0) })).max(32),
+  /** Whether the node's key is sealed by hardware, kept on a disk, or gone at the next boot. */
+  keyKept: z.enum(['sealed', 'disk', 'memory']),
+  /** Times the agent was started in this boot, the first included. */
+  agentStarts: z.int().min(1),
+});
+/** The sign of life of a node; it is not kept for ever and is no part of the record. */
+export type Heartbeat = z.infer<typeof heartbeatSchema>;
+
+/** Throws `ReceiptError`, `EnvelopeError` or `JsonError`. */
+export function verifyReceipt(envelope: Envelope, node: Identity, grid: string): Receipt {
+  const receipt = parsePayload(openEnvelope(envelope, 'receipt', node.keys), receiptSchema);
+  refuseForeign(receipt, node, grid);
+  return receipt;
+}
+
+/** Throws `ReceiptError`, `EnvelopeError` or `JsonError`. */
+export function verifyHeartbeat(envelope: Envelope, node: Identity, grid: string): Heartbeat {
+  const heartbeat = parsePayload(openEnvelope(envelope, 'heartbeat', node.keys), heartbeatSchema);
+  refuseForeign(heartbeat, node, grid);
+  return heartbeat;
+}
+
+function refuseForeign(said: { node: string; grid: string }, node: Identity, grid: string): void {
+  if (said.node === node.id && said.grid === grid) return;
+  throw new ReceiptError('RECEIPT_FOREIGN', 'It speaks for another node or grid than its signer.');
+}

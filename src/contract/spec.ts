@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { addResources, NO_RESOURCES, type Resources, resourcesSchema } from '../capacity/spec.ts';
+import { containerSchema } from '../container/spec.ts';
+import { idSchema } from '../identity/document.ts';
+import { gridSchema } from '../identity/farm.ts';
+import { znetSchema } from '../znet/spec.ts';
+
+export const WORKLOADS_MAX = 64;
+const LIFETIME_MS_MAX = 366 * 24 * 3600 * 1000;
+
+const workloadSchema = z.discriminatedUnion('kind', [znetSchema, containerSchema]);
+export type Workload = z.infer<typeof workloadSchema>;
+
+/** What a tenant signs: everything that one node shall run, until when, and against which offer. */
+export const contractSchema = z
+  .strictObject({
+    grid: gridSchema,
+    /** The SHA-256 of version 1's payload; `null` in version 1, which can't hold its own hash. */
+    id: idSchema.nullable(),
+    version: z.int().min(1).max(1_000_000),
+    /** The SHA-256 of the payload of the version before; `null` in version 1. */
+    previous: idSchema.nullable(),
+    tenant: idSchema,
+    node: idSchema,
+    /** The SHA-256 of the payload of the node's offer that this builds on. */
+    offer: idSchema,
+    nonce: z.string().regex(/^[0-9a-f]{32}$/),
+    notBeforeMs: z.int().positive(),
+    notAfterMs: z.int().positive(),
+    resources: resourcesSchema,
+    workloads: z.array(workloadSchema).max(WORKLOADS_MAX),
+  })
+  .superRefine((contract, context) => {
+    for (const message of inconsistencies(contract)) context.addIssue({ code: 'custom', message });
+  });
+export type Contract = z.infer<typeof contractSchema>;
+
+/** A signed wish to end a contract now, whatever its `notAfterMs` says. */
+export const cancellationSchema = z.strictObject({
+  grid: gridSchema,
+  contract: idSchema,
+  tenant: idSchema,
+  node: idSchema,
+  atMs: z.int().positive(),
+});
+export type Cancellation = z.infer<typeof cancellationSchema>;
+
+/** A question to a node about a workload of the asker's own; answered sealed to the asker. */
+export const questionSchema = z.strictObject({
+  grid: gridSchema,
+  ask: z.literal('logs'),
+  contract: idSchema,
+  node: idSchema,
+  tenant: idSchema,
+  workload: z.string().max(32),
+  nonce: z.string().regex(/^[0-9a-f]{32}$/),
+  atMs: z.int().positive(),
+});
+export type Question = z.infer<typeof questionSchema>;
+
+/** The answer: sealed to the tenant's sealing key, signed by the node. */
+export const answerSchema = z.strictObject({
+  grid: gridSchema,
+  node: idSchema,
+  /** The SHA-256 of the question's payload. */
+  question: idSchema,
+  /** Base64 of the sealed bytes. */
+  sealed: z.string().max(200_000),
+});
+export type Answer = z.infer<typeof answerSchema>;
+
+/** What the containers of a contract take in all. */
+export function neededResources(workloads: readonly Workload[]): Resources {
+  return workloads.reduce((sum, workload) => {
+    if (workload.kind !== 'container') return sum;
+    const { cpuMillis, memoryBytes, image } = workload;
+    return addResources(sum, { cpuMillis, memoryBytes, ssdBytes: image.lengthBytes });
+  }, NO_RESOURCES);
+}
+
+/** What a schema by shape can't say. */
+function* inconsistencies(contract: {
+  id: string | null;
+  version: number;
+  previous: string | null;
+  node: string;
+  notBeforeMs: number;
+  notAfterMs: number;
+  resources: Resources;
+  workloads: readonly Workload[];
+}): Generator<string> {
+  const isFirst = contract.version === 1;
+  if (isFirst !== (contract.id === null) || isFirst !== (contract.previous === null)) {
+    yield 'version 1 has neither id nor previous, every later version has both';
+  }
+  if (contract.notAfterMs <= contract.notBeforeMs) yield 'it ends before it begins';
+  if (contract.notAfterMs - contract.notBeforeMs > LIFETIME_MS_MAX) yield 'it lasts over 366 days';
+  const names = contract.workloads.map(({ kind, name }) => `${kind} ${name}`);
+  if (new Set(names).size < names.length) yield 'two workloads of one kind have the same name';
+  const needed = neededResources(contract.workloads);
+  const reserved = contract.resources;
+  if (
+    needed.cpuMillis > reserved.cpuMillis ||
+    needed.memoryBytes > reserved.memoryBytes ||
+    needed.ssdBytes > reserved.ssdBytes
+  ) {
+    yield 'its containers take more than its resources reserve';
+  }
+  for (const workload of contract.workloads) yield* misfits(workload, contract);
+}
+
+function* misfits(
+  workload: Workload,
+  contract: { node: string; workloads: readonly Workload[] },
+): Generator<string> {
+  if (workload.kind === 'container' && workload.znet !== null) {
+    const has = contract.workloads.some(
+      ({ kind, name }) => kind === 'znet' && name === workload.znet,
+    );
+    if (!has) yield `container ${workload.name} names a znet that is not in this contract`;
+  }
+  if (workload.kind === 'znet') {
+    const peers = workload.peers.map(({ node }) => node);
+    if (peers.includes(contract.node)) yield `znet ${workload.name} names its own node as a peer`;
+    if (new Set(peers).size < peers.length) yield `znet ${workload.name} names a peer twice`;
+  }
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { envelopeSchema } from '../identity/envelope.ts';
+
+/**
+ * Everything that the directory has for one node, whole, each time something of it changes. It is
+ * carried, not trusted: the node checks every envelope in it by itself.
+ */
+export const wantsSchema = z.strictObject({
+  /** Grows with every change for this node; resumes a feed, decides nothing. */
+  revision: z.int().min(0),
+  contracts: z
+    .array(z.strictObject({ contract: envelopeSchema, tenant: envelopeSchema }))
+    .max(4096),
+  cancellations: z
+    .array(z.strictObject({ cancellation: envelopeSchema, tenant: envelopeSchema }))
+    .max(4096),
+  /** The latest receipt of every node that shares a znet with this one, with its identity. */
+  peers: z.array(z.strictObject({ receipt: envelopeSchema, node: envelopeSchema })).max(4096),
+  questions: z.array(z.strictObject({ question: envelopeSchema, tenant: envelopeSchema })).max(256),
+});
+export type Wants = z.infer<typeof wantsSchema>;

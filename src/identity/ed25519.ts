@@ -1,0 +1,84 @@
+import { createPublicKey, verify } from 'node:crypto';
+import nacl from 'tweetnacl';
+import { concatBytes, fromHex, toHex } from '../lib/bytes.ts';
+
+export const PUBLIC_KEY_BYTES = 32;
+export const SIGNATURE_BYTES = 64;
+
+export type SignatureClaim = {
+  readonly publicKey: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+};
+
+export type Engine = 'node' | 'tweetnacl';
+
+/**
+ * The one strict check of Ed25519 (RFC 8032 section 5.1.7) that everything here uses; never throws.
+ *
+ * Libraries disagree about edge cases (Chalkias et al., "Taming the many EdDSAs", 2020), so the
+ * cases are decided before a library is asked: S < L, canonical A and R, neither of small order.
+ */
+export function isValidSignature(claim: SignatureClaim, engine: Engine = 'node'): boolean {
+  if (!isStrict(claim)) return false;
+  return ENGINES[engine](claim);
+}
+
+/** Signs with a 64-byte tweetnacl secret key (seed, then public key). */
+export function signMessage(message: Uint8Array, secretKey: Uint8Array): Uint8Array {
+  return nacl.sign.detached(message, secretKey);
+}
+
+/** 2^255 - 19, the field's prime, and L, the order of the base point (RFC 8032 section 5.1). */
+const P = 2n ** 255n - 19n;
+const L = 2n ** 252n + 27742317777372353535851937790883648493n;
+
+/** The y coordinates of the eight points of small order; canonical encodings, sign bit cleared. */
+const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
+  0n,
+  1n,
+  P - 1n,
+  littleEndian(fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a')),
+  littleEndian(fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05')),
+]);
+
+function isStrict({ publicKey, signature }: SignatureClaim): boolean {
+  if (publicKey.length !== PUBLIC_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
+  if (littleEndian(signature.subarray(32)) >= L) return false;
+  return isStrictPoint(publicKey) && isStrictPoint(signature.subarray(0, 32));
+}
+
+function isStrictPoint(encoded: Uint8Array): boolean {
+  const y = littleEndian(encoded) & (2n ** 255n - 1n);
+  return y < P && !SMALL_ORDER_Y.has(y);
+}
+
+function littleEndian(bytes: Uint8Array | undefined): bigint {
+  return BigInt(`0x${toHex(Uint8Array.from(bytes ?? []).toReversed())}`);
+}
+
+/** The ASN.1 that stands before a raw Ed25519 key in a SubjectPublicKeyInfo (RFC 8410 section 4). */
+const SPKI_PREFIX = Uint8Array.from([48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0]);
+
+const ENGINES = {
+  node: ({ publicKey, message, signature }) => {
+    try {
+      const der = Buffer.from(concatBytes(SPKI_PREFIX, publicKey));
+      return verify(
+        null,
+        message,
+        createPublicKey({ key: der, format: 'der', type: 'spki' }),
+        signature,
+      );
+    } catch {
+      return false;
+    }
+  },
+  tweetnacl: ({ publicKey, message, signature }) => {
+    try {
+      return nacl.sign.detached.verify(message, signature, publicKey);
+    } catch {
+      return false;
+    }
+  },
+} satisfies Record<Engine, (claim: SignatureClaim) => boolean>;
