@@ -1,0 +1,76 @@
+import { type Identity, verifyIdentity } from '../identity/document.ts';
+import {
+  type Envelope,
+  openEnvelope,
+  parsePayload,
+  type Signer,
+  signEnvelope,
+  untrustedPayload,
+} from '../identity/envelope.ts';
+import { openSealed, sealTo } from '../identity/seal.ts';
+import { fromBase64, sha256Hex, toBase64 } from '../lib/bytes.ts';
+import { ZosError } from '../lib/errors.ts';
+import { KiB, MINUTE_MS } from '../lib/units.ts';
+import { answerSchema, type Question, questionSchema } from './spec.ts';
+
+export class QuestionError extends ZosError<
+  'QUESTION_FOREIGN' | 'QUESTION_STALE' | 'ANSWER_FOREIGN' | 'ANSWER_MALFORMED'
+> {}
+
+/** The most of a log that one answer holds; the newest end of it. */
+export const ANSWER_BYTES_MAX = 64 * KiB;
+/** How long a question may be under way; an old one is not answered again. */
+export const QUESTION_AGE_MS_MAX = 5 * MINUTE_MS;
+
+export type AskedQuestion = Question & { readonly id: string; readonly asker: Identity };
+
+type QuestionContext = { readonly grid: string; readonly node: string; readonly nowMs: number };
+
+/** A question that its tenant signed, to this node, lately; throws `QuestionError` and below. */
+export function verifyQuestion(
+  carried: { readonly question: Envelope; readonly tenant: Envelope },
+  context: QuestionContext,
+): AskedQuestion {
+  const asker = verifyIdentity(carried.tenant);
+  const payload = openEnvelope(carried.question, 'question', asker.keys);
+  const question = parsePayload(payload, questionSchema);
+  const { grid, node, nowMs } = context;
+  if (question.tenant !== asker.id || question.grid !== grid || question.node !== node) {
+    throw new QuestionError('QUESTION_FOREIGN', 'It is for another tenant, grid or node.');
+  }
+  if (Math.abs(nowMs - question.atMs) > QUESTION_AGE_MS_MAX) {
+    throw new QuestionError('QUESTION_STALE', 'The question is over five minutes old; ask again.');
+  }
+  return { ...question, id: sha256Hex(payload), asker };
+}
+
+/** The SHA-256 of a question's payload, by which its answer names it. */
+export function questionId(envelope: Envelope): string {
+  return sha256Hex(untrustedPayload(envelope, 'question'));
+}
+
+/** The newest bytes of `plain`, sealed so that only the asker reads them, signed by the node. */
+export function signAnswer(question: AskedQuestion, plain: Uint8Array, signer: Signer): Envelope {
+  const tail = plain.subarray(Math.max(0, plain.length - ANSWER_BYTES_MAX));
+  const sealed = toBase64(sealTo(question.asker.sealingKey, tail));
+  const { grid, node, id } = question;
+  return signEnvelope('answer', answerSchema.parse({ grid, node, question: id, sealed }), signer);
+}
+
+/** What the node answered; throws `QuestionError`, `SealError` and below. */
+export function openAnswer(
+  envelope: Envelope,
+  expected: { readonly node: Identity; readonly grid: string; readonly question: string },
+  sealingSecret: Uint8Array,
+): Uint8Array {
+  const payload = openEnvelope(envelope, 'answer', expected.node.keys);
+  const answer = parsePayload(payload, answerSchema);
+  const isForeign =
+    answer.node !== expected.node.id ||
+    answer.grid !== expected.grid ||
+    answer.question !== expected.question;
+  if (isForeign) throw new QuestionError('ANSWER_FOREIGN', 'This answers another question.');
+  const sealed = fromBase64(answer.sealed);
+  if (sealed === undefined) throw new QuestionError('ANSWER_MALFORMED', 'The answer is damaged.');
+  return openSealed(sealingSecret, sealed);
+}

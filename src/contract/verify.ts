@@ -1,0 +1,211 @@
+import { isShort, type Resources, shortfall } from '../capacity/spec.ts';
+import { type Identity, verifyIdentity } from '../identity/document.ts';
+import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
+import { sha256Hex } from '../lib/bytes.ts';
+import { ZosError } from '../lib/errors.ts';
+import { formatBytes } from '../lib/units.ts';
+import { type Cancellation, cancellationSchema, type Contract, contractSchema } from './spec.ts';
+
+export class ContractError extends ZosError<
+  | 'TENANT_MISMATCH'
+  | 'GRID_FOREIGN'
+  | 'NODE_FOREIGN'
+  | 'CONTRACT_CANCELLED'
+  | 'CONTRACT_UNKNOWN'
+  | 'VERSION_OLD'
+  | 'VERSION_FORKED'
+  | 'VERSION_GAP'
+  | 'TOO_EARLY'
+  | 'EXPIRED'
+  | 'OFFER_STALE'
+  | 'NO_ROOM'
+> {}
+
+declare const signed: unique symbol;
+/** A contract whose signatures, form, tenant and grid hold; not yet good for any node. */
+export type SignedContract = Omit<Contract, 'id'> & {
+  /** The SHA-256 of version 1's payload, in every version. */
+  readonly id: string;
+  /** The SHA-256 of this version's payload. */
+  readonly digest: string;
+  readonly signers: Identity;
+} & { readonly [signed]: true };
+
+declare const verified: unique symbol;
+/** A contract that passed every check in `verifyContract`; nothing else can make one. */
+export type VerifiedContract = SignedContract & { readonly [verified]: true };
+
+export type CarriedContract = { readonly contract: Envelope; readonly tenant: Envelope };
+
+/** What a node knows for certain when it judges a contract. */
+export type NodeKnowledge = {
+  readonly grid: string;
+  readonly node: string;
+  readonly nowMs: number;
+  /** SHA-256 of every offer payload that this node signed and still stands by. */
+  readonly offers: ReadonlySet<string>;
+  /** What this node has to give in all, and what its other contracts hold of it. */
+  readonly total: Resources;
+  readonly usedByOthers: Resources;
+  /** The version of this contract that the node holds. */
+  readonly held: { readonly version: number; readonly digest: string } | undefined;
+  readonly isCancelled: boolean;
+};
+
+/** Checks 1 to 6: everything that can be said of a contract without being its node. */
+export function verifySignedContract(carried: CarriedContract, grid: string): SignedContract {
+  // 1, 2: the envelope is a contract's; the tenant's document is what its own hash and keys say.
+  const signers = verifyIdentity(carried.tenant);
+  // 3: enough of the tenant's keys signed exactly these bytes. Only now are they read.
+  const payload = openEnvelope(carried.contract, 'contract', signers.keys);
+  // 4: strict JSON of the known form, no key twice or unknown, consistent in itself.
+  const contract = parsePayload(payload, contractSchema);
+  // 5, 6: it speaks for the tenant who signed, on this grid.
+  refuseForeign(contract, signers, grid);
+  const digest = sha256Hex(payload);
+  return { ...contract, id: contract.id ?? digest, digest, signers } as unknown as SignedContract;
+}
+
+/**
+ * The only way to a `VerifiedContract`: the numbered checks of the README, in their order.
+ * Throws `ContractError`, `IdentityError`, `EnvelopeError` or `JsonError`; nothing has changed then.
+ */
+export function verifyContract(
+  carried: CarriedContract,
+  know: (contract: SignedContract) => NodeKnowledge,
+  grid: string,
+): VerifiedContract {
+  const contract = verifySignedContract(carried, grid);
+  const knowledge = know(contract);
+  // 7: it is addressed to this node.
+  if (contract.node !== knowledge.node) {
+    throw new ContractError('NODE_FOREIGN', 'This contract is for another node; send it there.');
+  }
+  // 8: its place on the record and the checkpoint's witnesses: comes with the record.
+  // 9: nobody ended it.
+  if (knowledge.isCancelled) {
+    throw new ContractError(
+      'CONTRACT_CANCELLED',
+      'Its tenant cancelled this contract; sign another.',
+    );
+  }
+  // 10: it is newer than what the node holds, and grows out of it.
+  const isHeld = refuseOldVersion(contract, knowledge);
+  // 11: its time has come and not gone.
+  refuseOutOfTime(contract, knowledge.nowMs);
+  // What the node holds already has its room; an offer that changed since takes nothing back.
+  if (!isHeld) {
+    // 12: it builds on an offer that this node made.
+    refuseStaleOffer(contract, knowledge);
+    // 13: the node has the room.
+    refuseNoRoom(contract, knowledge);
+  }
+  return contract as VerifiedContract;
+}
+
+/** A cancellation by the tenant of the contract it names; throws as `verifyContract` does. */
+export function verifyCancellation(
+  carried: { readonly cancellation: Envelope; readonly tenant: Envelope },
+  grid: string,
+): Cancellation {
+  const signers = verifyIdentity(carried.tenant);
+  const payload = openEnvelope(carried.cancellation, 'cancellation', signers.keys);
+  const cancellation = parsePayload(payload, cancellationSchema);
+  refuseForeign(cancellation, signers, grid);
+  return cancellation;
+}
+
+/** What people read when a contract takes more than there is. */
+export function noRoomSentence(wanted: Resources, used: Resources, total: Resources): string {
+  const short = shortfall(wanted, used, total);
+  const asks: string[] = [];
+  const left = (all: number, taken: number): number => Math.max(0, all - taken);
+  if (short.cpuMillis > 0) {
+    const free = left(total.cpuMillis, used.cpuMillis) / 1000;
+    asks.push(`${wanted.cpuMillis / 1000} processors and ${free} are free`);
+  }
+  if (short.memoryBytes > 0) {
+    const free = formatBytes(left(total.memoryBytes, used.memoryBytes));
+    asks.push(`${formatBytes(wanted.memoryBytes)} of memory and ${free} are free`);
+  }
+  if (short.ssdBytes > 0) {
+    const free = formatBytes(left(total.ssdBytes, used.ssdBytes));
+    asks.push(`${formatBytes(wanted.ssdBytes)} of solid-state storage and ${free} are free`);
+  }
+  return `It asks for ${asks.join(', for ')}; ask for less or choose another node.`;
+}
+
+function refuseForeign(
+  said: { readonly tenant: string; readonly grid: string },
+  signers: Identity,
+  grid: string,
+): void {
+  if (said.tenant !== signers.id) {
+    throw new ContractError(
+      'TENANT_MISMATCH',
+      'It names another tenant than the one who signed it.',
+    );
+  }
+  if (said.grid !== grid) {
+    throw new ContractError('GRID_FOREIGN', `It is for the grid ${said.grid}; here is ${grid}.`);
+  }
+}
+
+/** Says whether it is the very version that the node holds. */
+function refuseOldVersion(contract: SignedContract, { held }: NodeKnowledge): boolean {
+  if (held === undefined) {
+    if (contract.version === 1) return false;
+    throw new ContractError(
+      'VERSION_GAP',
+      `This is version ${contract.version} and the node holds none; send version 1 first.`,
+    );
+  }
+  if (contract.digest === held.digest) return true;
+  if (contract.version < held.version) {
+    throw new ContractError(
+      'VERSION_OLD',
+      `This is version ${contract.version}; the node holds ${held.version}.`,
+    );
+  }
+  if (contract.version === held.version) {
+    throw new ContractError(
+      'VERSION_FORKED',
+      `Another version ${contract.version} was accepted before; sign the next one.`,
+    );
+  }
+  if (contract.version !== held.version + 1 || contract.previous !== held.digest) {
+    throw new ContractError(
+      'VERSION_GAP',
+      `Version ${contract.version} does not grow out of version ${held.version}, which is held.`,
+    );
+  }
+  return false;
+}
+
+function refuseOutOfTime(contract: SignedContract, nowMs: number): void {
+  const facts = { nowMs, notBeforeMs: contract.notBeforeMs, notAfterMs: contract.notAfterMs };
+  if (nowMs < contract.notBeforeMs) {
+    const begins = new Date(contract.notBeforeMs).toISOString();
+    throw new ContractError('TOO_EARLY', `It begins at ${begins}.`, { facts });
+  }
+  if (nowMs >= contract.notAfterMs) {
+    const ended = new Date(contract.notAfterMs).toISOString();
+    throw new ContractError('EXPIRED', `It ended at ${ended}; sign a new one.`, { facts });
+  }
+}
+
+function refuseStaleOffer(contract: SignedContract, { offers }: NodeKnowledge): void {
+  if (offers.has(contract.offer)) return;
+  throw new ContractError(
+    'OFFER_STALE',
+    'It builds on an offer that this node does not make; read its offer again and sign anew.',
+  );
+}
+
+function refuseNoRoom(contract: SignedContract, { total, usedByOthers }: NodeKnowledge): void {
+  if (!isShort(shortfall(contract.resources, usedByOthers, total))) return;
+  const sentence = noRoomSentence(contract.resources, usedByOthers, total);
+  throw new ContractError('NO_ROOM', sentence, {
+    facts: { wanted: contract.resources, used: usedByOthers, total },
+  });
+}
