@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { GiB, MiB } from '../lib/units.ts';
-import { workloadName } from '../znet/spec.ts';
-import { imageSchema } from '../zosfs/spec.ts';
+import { labelSchema, namedFileSchema } from '../lib/names.ts';
 
 export const MEMORY_BYTES_MIN = 8 * MiB;
 const TEXT_MAX = 4096;
@@ -14,8 +13,9 @@ const plainText = z
 /** A container as a tenant asks for it. */
 export const containerSchema = z.strictObject({
   kind: z.literal('container'),
-  name: workloadName,
-  image: imageSchema,
+  name: labelSchema,
+  /** Its root file system: one EROFS file. */
+  image: namedFileSchema,
   /** The program and its arguments; the program's path is absolute. */
   args: z.array(plainText).min(1).max(64),
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/), plainText),
@@ -28,8 +28,8 @@ export const containerSchema = z.strictObject({
     .max(4096 * GiB),
   pidsMax: z.int().min(1).max(32_768),
   /** The znet of the same contract that it is attached to; none means no network at all. */
-  znet: workloadName.nullable(),
+  znet: labelSchema.nullable(),
   /** Lines for its /etc/hosts: the other containers of the deployment by name. */
-  hosts: z.array(z.strictObject({ name: workloadName, address: z.ipv6() })).max(256),
+  hosts: z.array(z.strictObject({ name: labelSchema, address: z.ipv6() })).max(256),
 });
 export type Container = z.infer<typeof containerSchema>;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { fromBase64, sha256Hex, toBase64 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
+import { sha256Schema } from '../lib/names.ts';
 import {
   type Envelope,
   openEnvelope,
@@ -14,7 +15,7 @@ import type { SecretKeys } from './keys.ts';
 export class IdentityError extends ZosError<'IDENTITY_MISMATCH' | 'IDENTITY_MALFORMED'> {}
 
 /** Lower-case hex SHA-256: the name of an identity, farm, offer or contract. */
-export const idSchema = z.string().regex(/^[0-9a-f]{64}$/, 'not a SHA-256 in lower-case hex');
+export const idSchema = sha256Schema;
 
 const rawKey = z.string().refine((text) => fromBase64(text)?.length === 32, 'not a 32-byte key');
 

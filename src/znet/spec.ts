@@ -1,19 +1,13 @@
 import { z } from 'zod';
 import { idSchema } from '../identity/document.ts';
+import { labelSchema } from '../lib/names.ts';
 
 export const ZNET_PEERS_MAX = 64;
-
-export const workloadName = z
-  .string()
-  .regex(
-    /^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/,
-    'a letter, then letters, digits and dashes, 32 at most',
-  );
 
 /** A tenant's private network as it stands on one node. */
 export const znetSchema = z.strictObject({
   kind: z.literal('znet'),
-  name: workloadName,
+  name: labelSchema,
   /** The other nodes of this network, by node id; their keys come from their own receipts. */
   peers: z.array(z.strictObject({ node: idSchema })).max(ZNET_PEERS_MAX),
 });
