@@ -31,14 +31,25 @@ export function verifyQuestion(
   carried: { readonly question: Envelope; readonly tenant: Envelope },
   context: QuestionContext,
 ): AskedQuestion {
+  const question = verifySignedQuestion(carried, context);
+  if (question.node !== context.node) {
+    throw new QuestionError('QUESTION_FOREIGN', 'It is for another node.');
+  }
+  return question;
+}
+
+/** A question that its tenant signed lately, to whatever node; for who carries it there. */
+export function verifySignedQuestion(
+  carried: { readonly question: Envelope; readonly tenant: Envelope },
+  context: { readonly grid: string; readonly nowMs: number },
+): AskedQuestion {
   const asker = verifyIdentity(carried.tenant);
   const payload = openEnvelope(carried.question, 'question', asker.keys);
   const question = parsePayload(payload, questionSchema);
-  const { grid, node, nowMs } = context;
-  if (question.tenant !== asker.id || question.grid !== grid || question.node !== node) {
-    throw new QuestionError('QUESTION_FOREIGN', 'It is for another tenant, grid or node.');
+  if (question.tenant !== asker.id || question.grid !== context.grid) {
+    throw new QuestionError('QUESTION_FOREIGN', 'It is for another tenant or grid.');
   }
-  if (Math.abs(nowMs - question.atMs) > QUESTION_AGE_MS_MAX) {
+  if (Math.abs(context.nowMs - question.atMs) > QUESTION_AGE_MS_MAX) {
     throw new QuestionError('QUESTION_STALE', 'The question is over five minutes old; ask again.');
   }
   return { ...question, id: sha256Hex(payload), asker };

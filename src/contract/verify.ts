@@ -76,7 +76,17 @@ export function verifyContract(
   grid: string,
 ): VerifiedContract {
   const contract = verifySignedContract(carried, grid);
-  const knowledge = know(contract);
+  return judgeContract(contract, know(contract));
+}
+
+/**
+ * Checks 7 to 13, against what is known here and now. A directory asks them too, from what it has
+ * on its books, so that a tenant hears early what its node would say. Throws `ContractError`.
+ */
+export function judgeContract(
+  contract: SignedContract,
+  knowledge: NodeKnowledge,
+): VerifiedContract {
   // 7: it is addressed to this node.
   if (contract.node !== knowledge.node) {
     throw new ContractError('NODE_FOREIGN', 'This contract is for another node; send it there.');
