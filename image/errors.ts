@@ -1,0 +1,17 @@
+import { ZosError } from '../src/lib/errors.ts';
+
+export class ImageError extends ZosError<
+  | 'MIRROR_UNKNOWN'
+  | 'MIRROR_UNTRUSTED'
+  | 'PIN_GONE'
+  | 'PIN_MISMATCH'
+  | 'PINS_INVALID'
+  | 'TOOL_MISSING'
+  | 'FILE_MISSING'
+  | 'LIBRARY_MISSING'
+  | 'LIBRARY_SUPERFLUOUS'
+  | 'MODULE_UNKNOWN'
+  | 'SPACE_SHORT'
+  | 'NOT_REPRODUCIBLE'
+  | 'AUDIT_FAILED'
+> {}

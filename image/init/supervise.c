@@ -1,0 +1,125 @@
+/* Runs one program in a cgroup of its own, reaps every orphan, and starts it again when it ends. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "init.h"
+
+#define BACK_OFF_SECONDS_MAX 60
+/* A program that ran this long was well: the next start is at once. */
+#define WELL_SECONDS 120
+#define STOP_SECONDS 10
+
+static char *const ENVIRONMENT[] = {
+    "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C", "TZ=UTC", 0,
+};
+
+static sigset_t watched;
+
+void watch_signals(void) {
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  sigaddset(&watched, SIGINT);  /* ctrl-alt-del: restart */
+  sigaddset(&watched, SIGTERM); /* power off */
+  sigaddset(&watched, SIGHUP);  /* restart, asked for by the agent */
+  sigprocmask(SIG_BLOCK, &watched, 0);
+  reboot(RB_DISABLE_CAD);
+}
+
+static time_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec;
+}
+
+static pid_t start(const struct program *program) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  /* "0" is whoever writes it; done before chroot, while the path is ours. */
+  if (program->cgroup != 0) {
+    int error = write_file(program->cgroup, "0");
+    if (error != 0) say("can't enter the cgroup", program->cgroup, error);
+  }
+  sigprocmask(SIG_UNBLOCK, &watched, 0);
+  setsid();
+  if (chroot(program->root) != 0 || chdir("/") != 0) _exit(126);
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) dup2(null, 0);
+  execve(program->argv[0], program->argv, ENVIRONMENT);
+  say("can't start", program->argv[0], errno);
+  _exit(127);
+}
+
+/* Everything gets the chance to end by itself, then the machine goes down. */
+static void shut_down(int how) {
+  say(how == RB_POWER_OFF ? "powering off" : "restarting", 0, 0);
+  kill(-1, SIGTERM);
+  time_t deadline = now() + STOP_SECONDS;
+  const struct timespec tick = {0, 100000000};
+  while (now() < deadline) {
+    pid_t gone = waitpid(-1, 0, WNOHANG);
+    if (gone < 0) break;
+    if (gone == 0) nanosleep(&tick, 0);
+  }
+  kill(-1, SIGKILL);
+  sync();
+  reboot(how);
+  say("can't go down", 0, errno);
+}
+
+/* One second of waiting at most: reaps, and obeys what was asked of PID 1. */
+static void pause_a_second(void) {
+  const struct timespec second = {1, 0};
+  int got = sigtimedwait(&watched, 0, &second);
+  if (got == SIGTERM) shut_down(RB_POWER_OFF);
+  if (got == SIGINT || got == SIGHUP) shut_down(RB_AUTOBOOT);
+}
+
+/* Waits until `child` has ended and returns its wait status; reaps whatever else ends meanwhile. */
+static int await(pid_t child) {
+  for (;;) {
+    int status;
+    pid_t gone = waitpid(-1, &status, WNOHANG);
+    if (gone == child) return status;
+    if (gone <= 0) pause_a_second();
+  }
+}
+
+static void say_end(const char *name, int status) {
+  char text[64] = "";
+  int number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+  char digits[4] = {(char)('0' + number / 100), (char)('0' + number / 10 % 10),
+                    (char)('0' + number % 10), 0};
+  strcat(text, name);
+  strcat(text, WIFSIGNALED(status) ? " ended by signal " : " ended with status ");
+  strcat(text, digits + (number < 10 ? 2 : number < 100 ? 1 : 0));
+  say(text, 0, 0);
+}
+
+void supervise(const struct program *program) {
+  time_t back_off = 1;
+  for (;;) {
+    time_t started = now();
+    pid_t child = start(program);
+    if (child < 0) {
+      say("can't start", program->name, errno);
+    } else {
+      int status = await(child);
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+      say_end(program->name, status);
+    }
+    if (now() - started >= WELL_SECONDS) back_off = 1;
+    say("starts it again:", program->name, 0);
+    for (time_t until = now() + back_off; now() < until;) {
+      pause_a_second();
+      while (waitpid(-1, 0, WNOHANG) > 0) continue;
+    }
+    back_off = back_off * 2 > BACK_OFF_SECONDS_MAX ? BACK_OFF_SECONDS_MAX : back_off * 2;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The kernel modules of the image by name, with why. What they depend on comes with them, by the
+ * kernel's own `modules.dep`; a name that the kernel does not have fails the build. What is not
+ * here can't be reached by anything that runs on a node: no other file systems, no AF_ALG, no
+ * sound, no Bluetooth, no USB beside what a rack needs.
+ */
+
+type ModuleGroup = { readonly why: string; readonly names: readonly string[] };
+
+/** Loaded by PID 1 of the first stage, in this order, before there is a program to load others. */
+export const BOOT_MODULES: readonly string[] = ['crc32c_generic', 'libcrc32c', 'erofs'];
+
+/** Enough to reach the network by whatever card a server has, and to filter it. */
+export const FIRST_MODULES: readonly ModuleGroup[] = [
+  { why: 'cards of virtual machines', names: words('virtio_net vmxnet3 hv_netvsc ena gve') },
+  { why: 'Intel cards', names: words('e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice') },
+  { why: 'Broadcom cards', names: words('tg3 bnx2 bnx2x bnxt_en') },
+  { why: 'NVIDIA cards', names: words('mlx4_en mlx5_core') },
+  { why: 'Realtek cards and their PHY', names: words('r8169 realtek 8139cp') },
+  { why: 'cards of other vendors', names: words('atlantic be2net cxgb4 enic ionic nfp qede sfc') },
+  { why: 'cards of AMD boards', names: words('amd_xgbe pcnet32') },
+  { why: 'PHYs of cards above', names: words('broadcom marvell') },
+  { why: 'the host firewall', names: words('nf_tables nft_ct nft_reject_inet nft_limit nft_log') },
+  { why: 'standby pairs of virtual cards', names: words('failover net_failover') },
+];
+
+/** What the agent, its disks, networks and containers need on top. */
+export const SECOND_MODULES: readonly ModuleGroup[] = [
+  { why: 'NVMe, SATA and virtual disks', names: words('nvme ahci ata_piix sd_mod virtio_blk') },
+  { why: 'virtual controllers', names: words('virtio_scsi vmw_pvscsi hv_storvsc') },
+  { why: 'RAID and SAS controllers', names: words('megaraid_sas mpt3sas mpi3mr smartpqi hpsa') },
+  {
+    why: 'older RAID and SAS controllers',
+    names: words('aacraid arcmsr isci mptsas mvsas pm80xx'),
+  },
+  { why: 'the data disk; images of containers', names: words('ext4 erofs overlay loop') },
+  { why: 'encryption and checks of disks', names: words('dm_mod dm_crypt dm_verity') },
+  { why: 'fast arithmetic for them', names: words('aesni_intel ghash_clmulni_intel crc32c_intel') },
+  { why: 'fast hashes for them', names: words('sha256_ssse3 sha512_ssse3') },
+  { why: 'the tunnel of tenant networks', names: words('wireguard') },
+  { why: 'links of tenant networks', names: words('veth bridge br_netfilter tun dummy vxlan') },
+  { why: 'links of farms', names: words('8021q bonding macvlan ipvlan') },
+  { why: 'rules of tenant networks', names: words('nft_nat nft_masq nft_redir nft_chain_nat') },
+  { why: 'matches of those rules', names: words('nft_fib_inet nft_hash nft_numgen nft_quota') },
+  {
+    why: 'rules on bridges',
+    names: words('nft_meta_bridge nft_reject_bridge nf_conntrack_bridge'),
+  },
+  { why: 'fair shares of the wire', names: words('sch_fq sch_htb sch_tbf sch_ingress tcp_bbr') },
+  {
+    why: 'filters for those shares',
+    names: words('cls_flower cls_matchall act_police act_mirred'),
+  },
+  { why: 'watchdogs', names: words('i6300esb iTCO_wdt sp5100_tco hpwdt softdog') },
+  { why: 'board management: power, sensors', names: words('ipmi_si ipmi_devintf') },
+  { why: 'temperatures', names: words('coretemp k10temp') },
+  { why: 'memory errors', names: words('amd64_edac sb_edac skx_edac i10nm_edac') },
+  { why: 'chance and memory of virtual machines', names: words('virtio_rng virtio_balloon') },
+  { why: 'time of virtual machines', names: words('ptp_kvm hv_utils') },
+  { why: 'firmware variables and crash records', names: words('efivarfs efi_pstore ramoops') },
+];
+
+function words(text: string): readonly string[] {
+  return text.split(' ');
+}

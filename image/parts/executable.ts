@@ -1,0 +1,106 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { run } from '../../src/host/exec.ts';
+import { sha256Hex, utf8 } from '../../src/lib/bytes.ts';
+import { MINUTE_MS } from '../../src/lib/units.ts';
+import { sha256OfFile } from '../debian/packages.ts';
+import { UPDATE_COMMAND } from '../debian/pins.ts';
+import { ImageError } from '../errors.ts';
+import { makeOnce } from './phase.ts';
+import type { Pins } from '../debian/pins.ts';
+
+const ENTRY = 'src/node/main.ts';
+/** Without a seed V8 salts its hash tables, and the code cache is another one at every build. */
+const FIXED_SEED = ['--predictable', '--hash-seed=1', '--random-seed=1'];
+
+export type Executable = {
+  readonly path: string;
+  /** npm packages whose files are in the bundle, for the bill of materials. */
+  readonly inputs: readonly string[];
+};
+
+/**
+ * `zos-node`: the agent and the boot program bundled into one stripped Node as a single executable
+ * application. It runs its own program and no other: no option, `NODE_OPTIONS` or signal opens it.
+ */
+export async function makeExecutable(wish: {
+  readonly root: string;
+  readonly work: string;
+  readonly pins: Pins;
+}): Promise<Executable> {
+  const { root, work, pins } = wish;
+  const node = join(root, 'node_modules', pins.node.package, 'bin/node');
+  const stripped = await stripNode({ node, work, sha256: pins.node.sha256 });
+  const bundle = join(work, 'zos-node.mjs');
+  const inputs = await bundleAgent(root, bundle);
+  const output = join(work, 'zos-node');
+  const config = {
+    main: bundle,
+    mainFormat: 'module',
+    executable: stripped,
+    disableExperimentalSEAWarning: true,
+    useCodeCache: true,
+    execArgv: ['--disable-sigusr1'],
+    execArgvExtension: 'none',
+  };
+  const key = sha256Hex(
+    utf8(JSON.stringify([config, FIXED_SEED, pins.node.sha256])),
+    utf8((await sha256OfFile(bundle)) ?? ''),
+  );
+  const path = await makeOnce({
+    path: output,
+    key,
+    make: async (part) => {
+      const file = join(work, 'zos-node.json');
+      await writeFile(file, JSON.stringify({ ...config, output: part }));
+      const args = [...FIXED_SEED, '--build-sea', file];
+      await run({ file: node, args, cwd: work, deadlineMs: 5 * MINUTE_MS });
+      await chmod(part, 0o755);
+    },
+  });
+  return { path, inputs };
+}
+
+/** The binary is pinned apart from its package, which is a third party's repack of Node.js. */
+async function stripNode(wish: { node: string; work: string; sha256: string }): Promise<string> {
+  if ((await sha256OfFile(wish.node)) !== wish.sha256) {
+    throw new ImageError(
+      'PIN_MISMATCH',
+      `${wish.node} is not the pinned Node.js; run npm ci, or pin the new one: ${UPDATE_COMMAND}.`,
+    );
+  }
+  return makeOnce({
+    path: join(wish.work, 'node-stripped'),
+    key: wish.sha256,
+    make: async (part) => {
+      await run({
+        file: 'strip',
+        args: ['--strip-all', '-o', part, wish.node],
+        deadlineMs: MINUTE_MS,
+      });
+    },
+  });
+}
+
+/** One file with all that the program imports; answers which files of which packages went in. */
+async function bundleAgent(root: string, outfile: string): Promise<string[]> {
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: [ENTRY],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node26',
+    format: 'esm',
+    minify: true,
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'silent',
+    // CommonJS packages ask for `require`; a bundle in an executable has only the built-in modules.
+    banner: {
+      js: "import{createRequire as zosRequire}from'node:module';const require=zosRequire('/');",
+    },
+  });
+  return Object.keys(result.metafile.inputs).toSorted();
+}

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import { run } from '../../src/host/exec.ts';
+import { MINUTE_MS } from '../../src/lib/units.ts';
+import type { Stage } from '../files.ts';
+
+const FLAGS = [
+  ...['-static', '-std=c17', '-Os', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror'],
+  ...['-ffunction-sections', '-fdata-sections', '-fno-asynchronous-unwind-tables'],
+  ...['-Wl,--gc-sections', '-Wl,--build-id=none', '-s'],
+];
+const SHARED = ['console', 'files', 'module', 'mount', 'supervise'];
+
+/** Compiles a stage's PID 1 from the sources in `init/`: static, against musl, some 30 KB. */
+export async function makeInit(wish: {
+  readonly root: string;
+  readonly work: string;
+  readonly stage: Stage;
+}): Promise<string> {
+  const output = join(wish.work, `init-${wish.stage}`);
+  const sources = [wish.stage, ...SHARED].map((name) => `${name}.c`);
+  const args = [...FLAGS, '-o', output, ...sources];
+  const cwd = join(wish.root, 'image/init');
+  await run({ file: 'musl-gcc', args, cwd, deadlineMs: MINUTE_MS });
+  return output;
+}
