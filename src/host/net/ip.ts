@@ -1,0 +1,151 @@
+import { readdir } from 'node:fs/promises';
+import { z } from 'zod';
+import { ZosError } from '../../lib/errors.ts';
+import { run } from '../exec.ts';
+
+export class IpError extends ZosError<'IP_OUTPUT_UNKNOWN' | 'IP_LINE_UNSAFE'> {}
+
+export type Address = { readonly address: string; readonly prefixBits: number };
+
+export type Link = {
+  readonly name: string;
+  readonly index: number;
+  readonly mac: string | undefined;
+  /** `veth`, `wireguard`, `bridge`; none for hardware and loopback. */
+  readonly kind: string | undefined;
+  readonly alias: string | undefined;
+  readonly mtuBytes: number;
+  readonly isUp: boolean;
+  /** A cable is in and the other end answers. */
+  readonly hasCarrier: boolean;
+  readonly isLoopback: boolean;
+  readonly addresses: readonly (Address & {
+    readonly scope: string;
+    readonly isTentative: boolean;
+  })[];
+};
+
+/** Where a command works: a network namespace by name or by a process in it; the host's if none. */
+export type Where = {
+  readonly netns?: string | { readonly pid: number };
+  readonly signal?: AbortSignal;
+};
+
+const linkSchema = z.object({
+  ifname: z.string(),
+  ifindex: z.int(),
+  address: z.string().optional(),
+  ifalias: z.string().optional(),
+  mtu: z.int(),
+  flags: z.array(z.string()),
+  linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+  addr_info: z
+    .array(
+      z.object({
+        local: z.string().optional(),
+        prefixlen: z.int().optional(),
+        scope: z.string().optional(),
+        tentative: z.boolean().optional(),
+      }),
+    )
+    .default([]),
+});
+
+/** Every link with its addresses. */
+export async function listLinks(where: Where = {}): Promise<Link[]> {
+  const output = await ip(['-details', '-json', 'address', 'show'], where);
+  return parseLinks(output);
+}
+
+/** Reads what `ip -details -json address show` prints; throws `IpError`. */
+export function parseLinks(output: string): Link[] {
+  try {
+    // iproute2 prints an empty object for what it filtered out.
+    const items = z.array(z.unknown()).parse(JSON.parse(output === '' ? '[]' : output));
+    return items.filter((item) => hasKeys(item)).map((item) => linkOf(linkSchema.parse(item)));
+  } catch (cause) {
+    throw new IpError('IP_OUTPUT_UNKNOWN', 'ip printed what this version can not read.', { cause });
+  }
+}
+
+const routeSchema = z.object({
+  dst: z.string(),
+  gateway: z.string().optional(),
+  dev: z.string().optional(),
+});
+export type Route = z.infer<typeof routeSchema>;
+
+/** The routes of the main table; `dst` is `default` or in CIDR notation. */
+export async function listRoutes(family: 4 | 6, where: Where = {}): Promise<Route[]> {
+  const output = await ip([`-${family}`, '-json', 'route', 'show'], where);
+  return z.array(routeSchema).parse(JSON.parse(output === '' ? '[]' : output));
+}
+
+/**
+ * Carries out many lines of iproute2's own language (`link set dev eth0 up`) in one process and in
+ * order, stopping at the first that fails: starting a process is what costs here.
+ */
+export async function runIp(lines: readonly string[], where: Where = {}): Promise<void> {
+  for (const line of lines) {
+    // The batch language has comments, continued lines and quotes; no line of ours needs them.
+    if (!/^[\w ./:%-]+$/u.test(line)) {
+      throw new IpError('IP_LINE_UNSAFE', 'A line for ip holds a character that it may not.', {
+        facts: { line },
+      });
+    }
+  }
+  await ip(['-batch', '-'], where, `${lines.join('\n')}\n`);
+}
+
+/** The names of the network namespaces that `ip netns add` made. */
+export async function listNamespaces(): Promise<string[]> {
+  const names: string[] = await readdir('/run/netns').catch(() => []);
+  return names.toSorted();
+}
+
+/** What to put before a command so that it runs inside: `ip netns exec NAME`. */
+export function insideNamespace(netns: string, args: readonly string[]): readonly string[] {
+  return ['netns', 'exec', netns, ...args];
+}
+
+async function ip(args: readonly string[], where: Where, stdin?: string): Promise<string> {
+  const { netns, signal } = where;
+  // `-n` looks below /run/netns, which a path may leave again: no name has to be made for a process.
+  const name = typeof netns === 'object' ? `../../proc/${netns.pid}/ns/net` : netns;
+  return run({
+    file: 'ip',
+    args: name === undefined ? args : ['-n', name, ...args],
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+function hasKeys(item: unknown): boolean {
+  return typeof item === 'object' && item !== null && Object.keys(item).length > 0;
+}
+
+function linkOf(item: z.infer<typeof linkSchema>): Link {
+  return {
+    name: item.ifname,
+    index: item.ifindex,
+    mac: item.address,
+    kind: item.linkinfo?.info_kind,
+    alias: item.ifalias,
+    mtuBytes: item.mtu,
+    isUp: item.flags.includes('UP'),
+    hasCarrier: item.flags.includes('LOWER_UP'),
+    isLoopback: item.flags.includes('LOOPBACK'),
+    addresses: item.addr_info.flatMap(({ local, prefixlen, scope, tentative }) =>
+      local === undefined || prefixlen === undefined
+        ? []
+        : [
+            {
+              address: local,
+              prefixBits: prefixlen,
+              scope: scope ?? '',
+              isTentative: tentative === true,
+            },
+          ],
+    ),
+  };
+}
