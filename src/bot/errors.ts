@@ -1,0 +1,67 @@
+import { ZosError } from '../lib/errors.ts';
+
+/** What can go wrong in a command; each sentence says what to do next. */
+export class BotError extends ZosError<
+  | 'USAGE'
+  | 'FILE_UNREADABLE'
+  | 'FILE_INVALID'
+  | 'HOME_DAMAGED'
+  | 'HOME_UNWRITABLE'
+  | 'IDENTITY_MISSING'
+  | 'IDENTITY_EXISTS'
+  | 'FARM_MISSING'
+  | 'FARM_EXISTS'
+  | 'DIRECTORY_MISSING'
+  | 'DIRECTORY_CHANGED'
+  | 'NO_ROOM'
+  | 'NODE_UNKNOWN'
+  | 'DEPLOYMENT_UNKNOWN'
+  | 'DEPLOYMENT_MOVED'
+  | 'CONTAINER_UNKNOWN'
+  | 'CONTRACT_REFUSED'
+  | 'CONTAINER_FAILED'
+  | 'TOO_SLOW'
+  | 'INTERRUPTED'
+> {}
+
+/** The exit codes of `zos`, as its help explains them. */
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  refused: 3,
+  noRoom: 4,
+  unreachable: 5,
+  interrupted: 130,
+} as const;
+
+const BOT_EXIT = {
+  USAGE: EXIT.usage,
+  FILE_UNREADABLE: EXIT.usage,
+  FILE_INVALID: EXIT.usage,
+  HOME_DAMAGED: EXIT.failed,
+  HOME_UNWRITABLE: EXIT.failed,
+  IDENTITY_MISSING: EXIT.usage,
+  IDENTITY_EXISTS: EXIT.usage,
+  FARM_MISSING: EXIT.usage,
+  FARM_EXISTS: EXIT.usage,
+  DIRECTORY_MISSING: EXIT.usage,
+  DIRECTORY_CHANGED: EXIT.refused,
+  NO_ROOM: EXIT.noRoom,
+  NODE_UNKNOWN: EXIT.noRoom,
+  DEPLOYMENT_UNKNOWN: EXIT.usage,
+  DEPLOYMENT_MOVED: EXIT.usage,
+  CONTAINER_UNKNOWN: EXIT.usage,
+  CONTRACT_REFUSED: EXIT.refused,
+  CONTAINER_FAILED: EXIT.failed,
+  TOO_SLOW: EXIT.unreachable,
+  INTERRUPTED: EXIT.interrupted,
+} satisfies Record<BotError['code'], number>;
+
+/** The exit code that an error ends the command with. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof BotError) return BOT_EXIT[error.code];
+  if (!(error instanceof ZosError)) return EXIT.failed;
+  if (error.code.startsWith('HTTP_')) return EXIT.unreachable;
+  return EXIT.refused;
+}

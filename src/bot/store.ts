@@ -1,0 +1,158 @@
+import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Identity, idSchema, signIdentity, verifyIdentity } from '../identity/document.ts';
+import { type Envelope, envelopeSchema } from '../identity/envelope.ts';
+import { gridSchema } from '../identity/farm.ts';
+import { decodeSecretKeys, encodeSecretKeys, makeSecretKeys, type SecretKeys } from '../identity/keys.ts';
+import { BotError } from './errors.ts';
+
+/**
+ * What the bot keeps in `ZOS_HOME`. Whoever can write here can make the bot speak to another
+ * directory or forget deployments; whoever can read `key.json` is the tenant. Everything else here
+ * is checked again when it is used.
+ */
+export type Home = { readonly path: string };
+
+/** Who uses this bot: the keys, and the document that everybody else sees. */
+export type Self = {
+  readonly identity: Identity;
+  readonly document: Envelope;
+  readonly keys: SecretKeys;
+};
+
+const configSchema = z.strictObject({
+  directory: z.strictObject({ url: z.url(), identity: idSchema, grid: gridSchema }).optional(),
+});
+/** The directory that this bot knows, pinned at first use. */
+export type Config = z.infer<typeof configSchema>;
+
+const savedFarmSchema = z.strictObject({ id: idSchema, name: z.string(), farm: envelopeSchema });
+/** A farm of this farmer. */
+export type SavedFarm = z.infer<typeof savedFarmSchema>;
+
+const savedDeploymentSchema = z.strictObject({
+  id: z.string().regex(/^[0-9a-f]{10}$/),
+  name: z.string().max(32),
+  deployedAtMs: z.int(),
+  /** The contracts as they were signed: what runs is read from them. */
+  contracts: z.array(envelopeSchema).min(1).max(64),
+});
+/** A deployment that this bot made: enough to find its contracts again. */
+export type SavedDeployment = z.infer<typeof savedDeploymentSchema>;
+
+/** Makes and keeps a new identity; throws `BotError` when there is one already. */
+export async function createIdentity(home: Home, name: string): Promise<Self> {
+  if ((await readText(home, 'key.json')) !== undefined) {
+    throw new BotError(
+      'IDENTITY_EXISTS',
+      `There is an identity in ${home.path} already, and it is not overwritten; ` +
+        'use --home DIR for a second one.',
+    );
+  }
+  const keys = makeSecretKeys();
+  const document = signIdentity(name, keys);
+  // The document first: a key without its document would be an identity that nobody can name.
+  await writeText(home, 'identity.json', `${JSON.stringify(document)}\n`);
+  await writeText(home, 'key.json', encodeSecretKeys(keys));
+  return { identity: verifyIdentity(document), document, keys };
+}
+
+/** The identity of this bot; throws `BotError` when there is none. */
+export async function readSelf(home: Home): Promise<Self> {
+  const text = await readText(home, 'key.json');
+  if (text === undefined) {
+    throw new BotError(
+      'IDENTITY_MISSING',
+      `There is no identity in ${home.path}; make one with \`zos identity new\`.`,
+    );
+  }
+  const document = await readJson(home, 'identity.json', envelopeSchema);
+  if (document === undefined) throw damaged(home, 'identity.json');
+  return { identity: verifyIdentity(document), document, keys: decodeSecretKeys(text) };
+}
+
+export async function readConfig(home: Home): Promise<Config> {
+  return (await readJson(home, 'config.json', configSchema)) ?? {};
+}
+
+export async function writeConfig(home: Home, config: Config): Promise<void> {
+  await writeText(home, 'config.json', `${JSON.stringify(config, null, 2)}\n`);
+}
+
+export async function readFarms(home: Home): Promise<SavedFarm[]> {
+  return readFolder(home, 'farms', savedFarmSchema);
+}
+
+export async function writeFarm(home: Home, farm: SavedFarm): Promise<void> {
+  await writeText(home, join('farms', `${farm.name}.json`), `${JSON.stringify(farm)}\n`);
+}
+
+/** Every deployment this bot knows of, newest first. */
+export async function readDeployments(home: Home): Promise<SavedDeployment[]> {
+  const found = await readFolder(home, 'deployments', savedDeploymentSchema);
+  return found.sort((a, b) => b.deployedAtMs - a.deployedAtMs);
+}
+
+export async function writeDeployment(home: Home, deployment: SavedDeployment): Promise<void> {
+  const name = join('deployments', `${deployment.id}.json`);
+  await writeText(home, name, `${JSON.stringify(deployment)}\n`);
+}
+
+export async function removeDeployment(home: Home, id: string): Promise<void> {
+  await rm(join(home.path, 'deployments', `${id}.json`), { force: true });
+}
+
+async function readFolder<T>(home: Home, folder: string, schema: z.ZodType<T>): Promise<T[]> {
+  const names = await readdir(join(home.path, folder)).catch(() => []);
+  const files = names.filter((name) => name.endsWith('.json')).sort();
+  const found = await Promise.all(files.map((name) => readJson(home, join(folder, name), schema)));
+  return found.filter((item) => item !== undefined);
+}
+
+async function readJson<T>(home: Home, name: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const text = await readText(home, name);
+  if (text === undefined) return undefined;
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw damaged(home, name, cause);
+  }
+}
+
+async function readText(home: Home, name: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(home.path, name), 'utf8');
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    const sentence = `${join(home.path, name)} can't be read; check whose it is, or use --home DIR.`;
+    throw new BotError('HOME_DAMAGED', sentence, { cause });
+  }
+}
+
+/** Written beside and renamed, so that a cut never leaves half a file; for this user's eyes only. */
+async function writeText(home: Home, name: string, text: string): Promise<void> {
+  const path = join(home.path, name);
+  try {
+    await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
+    await chmod(home.path, 0o700);
+    const beside = `${path}.new`;
+    await rm(beside, { force: true });
+    const file = await open(beside, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (cause) {
+    const sentence = `${path} can't be written; check the rights and the room, or use --home DIR.`;
+    throw new BotError('HOME_UNWRITABLE', sentence, { cause });
+  }
+}
+
+function damaged(home: Home, name: string, cause?: unknown): BotError {
+  const sentence = `${join(home.path, name)} is damaged; restore it from a backup, or delete it.`;
+  return new BotError('HOME_DAMAGED', sentence, { cause });
+}

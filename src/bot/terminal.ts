@@ -1,0 +1,94 @@
+import { formatDuration, SECOND_MS } from '../lib/units.ts';
+
+/** Where a command writes: answers to `out`, everything about the way there to `err`. */
+export type Terminal = {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Whether `err` is a person's screen. */
+  readonly isErrScreen: boolean;
+  /** Off where there is no screen, and where NO_COLOR is set (no-color.org). */
+  readonly hasColour: boolean;
+};
+
+type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+
+const SGR: Readonly<Record<Colour, number>> = {
+  bold: 1,
+  dim: 2,
+  red: 31,
+  green: 32,
+  yellow: 33,
+  cyan: 36,
+};
+
+/** Text in a colour (ECMA-48 SGR), or as it is when the terminal has none. */
+export function paint({ hasColour }: Terminal, colour: Colour, text: string): string {
+  return hasColour ? `\u001B[${SGR[colour]}m${text}\u001B[0m` : text;
+}
+
+/** What a stranger sent, safe to show: no control character reaches the screen. */
+export function plain(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
+}
+
+/** Columns padded to their widest cell; the first row is the heading. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  const lines = rows.map((row) =>
+    row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd(),
+  );
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** As much of an id as people need to tell it from others. */
+export function shortId(id: string): string {
+  return id.slice(0, 10);
+}
+
+const PROGRESS_AFTER_MS = 2 * SECOND_MS;
+const TICK_MS = 500;
+
+export type Progress = Disposable & {
+  /** What is being waited for now. */
+  readonly say: (what: string) => void;
+  /** Takes the progress line away so that another line can be written. */
+  readonly clear: () => void;
+};
+
+/** A line on `err` that tells, after two seconds, what is being waited for and for how long. */
+export function openProgress(terminal: Terminal, nowMs: () => number, first: string): Progress {
+  const startedMs = nowMs();
+  let what = first;
+  let isShown = false;
+  let told = '';
+  const clear = (): void => {
+    if (isShown) terminal.err('\r\u001B[2K');
+    isShown = false;
+  };
+  const tick = (): void => {
+    const elapsedMs = nowMs() - startedMs;
+    if (elapsedMs < PROGRESS_AFTER_MS) return;
+    if (terminal.isErrScreen) {
+      terminal.err(`\r\u001B[2K${paint(terminal, 'dim', `${formatDuration(elapsedMs)}  ${what}`)}`);
+      isShown = true;
+    } else if (told !== what) {
+      terminal.err(`${formatDuration(elapsedMs)}  ${what}\n`);
+      told = what;
+    }
+  };
+  const timer = setInterval(tick, TICK_MS);
+  return {
+    say: (next) => {
+      what = next;
+    },
+    clear,
+    [Symbol.dispose]: () => {
+      clearInterval(timer);
+      clear();
+    },
+  };
+}
