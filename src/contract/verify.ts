@@ -48,7 +48,9 @@ export type NodeKnowledge = {
   readonly total: Resources;
   readonly usedByOthers: Resources;
   /** The version of this contract that the node holds. */
-  readonly held: { readonly version: number; readonly digest: string } | undefined;
+  readonly held:
+    | { readonly tenant: string; readonly version: number; readonly digest: string }
+    | undefined;
   readonly isCancelled: boolean;
 };
 
@@ -169,6 +171,10 @@ function refuseOldVersion(contract: SignedContract, { held }: NodeKnowledge): bo
       'VERSION_GAP',
       `This is version ${contract.version} and the node holds none; send version 1 first.`,
     );
+  }
+  // Ids and digests are public: without this anybody could sign the next version of anything.
+  if (contract.tenant !== held.tenant) {
+    throw new ContractError('TENANT_MISMATCH', 'The contract that it grows out of is not theirs.');
   }
   if (contract.digest === held.digest) return true;
   if (contract.version < held.version) {

@@ -88,21 +88,27 @@ const REFUSED: [string, CarriedContract, Partial<NodeKnowledge>, string][] = [
   [
     '10 replayed after a later version',
     good,
-    { held: { version: 2, digest: 'ff'.repeat(32) } },
+    { held: { tenant: tenant.id, version: 2, digest: 'ff'.repeat(32) } },
     'VERSION_OLD',
   ],
   [
     '10 a second version 1',
     good,
-    { held: { version: 1, digest: 'ff'.repeat(32) } },
+    { held: { tenant: tenant.id, version: 1, digest: 'ff'.repeat(32) } },
     'VERSION_FORKED',
   ],
   ['10 a version out of nothing', carry(tenant, { ...first, ...version2 }), {}, 'VERSION_GAP'],
   [
     '10 a version out of another',
     carry(tenant, { ...first, ...version2 }),
-    { held: { version: 1, digest: 'ff'.repeat(32) } },
+    { held: { tenant: tenant.id, version: 1, digest: 'ff'.repeat(32) } },
     'VERSION_GAP',
+  ],
+  [
+    "10 the next version of somebody else's contract",
+    carry(stranger, { ...first, ...version2, tenant: stranger.id }),
+    { held: { tenant: tenant.id, version: 1, digest } },
+    'TENANT_MISMATCH',
   ],
   ['11 not yet', good, { nowMs: first.notBeforeMs - 1 }, 'TOO_EARLY'],
   ['11 over', good, { nowMs: first.notAfterMs }, 'EXPIRED'],
@@ -139,13 +145,13 @@ test.each(REFUSED)('check %s', (_name, carried, changes, code) => {
 });
 
 test('the version that is held is verified again, whatever became of its offer or the room', () => {
-  const held = { version: 1, digest };
+  const held = { tenant: tenant.id, version: 1, digest };
   expect(verdict(good, { held, offers: new Set() })).toBe('verified');
 });
 
 test('the next version grows out of the one that is held, and keeps its id', () => {
   const next = carry(tenant, { ...first, ...version2, notAfterMs: NOW_MS + 2 * HOUR_MS });
-  const held = { version: 1, digest };
+  const held = { tenant: tenant.id, version: 1, digest };
   const contract = verifyContract(next, () => makeKnowledge({ held }), GRID);
   expect(contract.id).toBe(digest);
   expect(contract.version).toBe(2);
