@@ -56,7 +56,7 @@ export type FetchToFile = HttpRequest & {
 /** Writes the body of a GET that answered 200 to a file, replacing it; throws `HttpError`. */
 export async function fetchToFile(wish: FetchToFile): Promise<void> {
   let lengthBytes = 0;
-  await open(wish, async (body, status) => {
+  await open(wish, async (body, { status }) => {
     if (status !== 200) throw statusError(wish.url, status);
     const counted = async function* (): AsyncGenerator<Uint8Array> {
       for await (const part of body) {
@@ -66,6 +66,23 @@ export async function fetchToFile(wish: FetchToFile): Promise<void> {
       }
     };
     await pipeline(counted(), createWriteStream(wish.path));
+  });
+}
+
+export type FetchParts = HttpRequest & {
+  readonly bytesMax: number;
+  /** The longest pause between two parts. */
+  readonly idleMs: number;
+  /** Sees status and headers before the first byte; what it throws ends the exchange. */
+  readonly onHead: (head: Omit<HttpAnswer, 'body'>) => void;
+  readonly onPart: (part: Uint8Array) => Promise<void>;
+};
+
+/** Hands on the body of a GET as it comes; throws `HttpError`, or what the callbacks throw. */
+export async function fetchParts(wish: FetchParts): Promise<void> {
+  await open(wish, async (body, head) => {
+    wish.onHead(head);
+    for await (const part of body) await wish.onPart(part);
   });
 }
 
@@ -88,9 +105,13 @@ export async function openStream(wish: HttpRequest): Promise<Stream> {
   }
 }
 
-type ReadBody = (body: AsyncIterable<Uint8Array>, status: number) => Promise<void>;
+type Head = Omit<HttpAnswer, 'body'>;
+type ReadBody = (body: AsyncIterable<Uint8Array>, head: Head) => Promise<void>;
 
-async function open(wish: HttpRequest, read: ReadBody): Promise<Omit<HttpAnswer, 'body'>> {
+async function open(
+  wish: HttpRequest & { readonly idleMs?: number },
+  read: ReadBody,
+): Promise<Head> {
   const deadline = AbortSignal.timeout(wish.deadlineMs ?? DEADLINE_MS);
   const signal = wish.signal === undefined ? deadline : AbortSignal.any([wish.signal, deadline]);
   try {
@@ -100,14 +121,16 @@ async function open(wish: HttpRequest, read: ReadBody): Promise<Omit<HttpAnswer,
       headers: { ...wish.headers },
       signal,
       ...(wish.body === undefined ? {} : { body: wish.body }),
+      ...(wish.idleMs === undefined ? {} : { bodyTimeout: wish.idleMs }),
     });
+    const head = { status: answer.statusCode, headers: answer.headers };
     const bounded = bound(answer.body, wish.bytesMax ?? BODY_BYTES_MAX, wish.url);
     try {
-      await read(bounded, answer.statusCode);
+      await read(bounded, head);
     } finally {
       answer.body.destroy();
     }
-    return { status: answer.statusCode, headers: answer.headers };
+    return head;
   } catch (cause) {
     throw httpErrorOf(wish.url, cause);
   }
@@ -132,8 +155,9 @@ function statusError(url: string, status: number): HttpError {
   return new HttpError('HTTP_STATUS', `${url} answered ${status}.`, { facts: { url, status } });
 }
 
-function httpErrorOf(url: string, cause: unknown): HttpError {
-  if (cause instanceof HttpError) return cause;
+function httpErrorOf(url: string, cause: unknown): ZosError {
+  // What a reader of the body threw is its own.
+  if (cause instanceof ZosError) return cause;
   const name = cause instanceof Error ? cause.name : '';
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (name === 'TimeoutError' || code.endsWith('_TIMEOUT')) {

@@ -1,0 +1,112 @@
+import { z } from 'zod';
+import { ZosError } from '../lib/errors.ts';
+import { parseStrictJson } from '../lib/strict-json.ts';
+import { KiB } from '../lib/units.ts';
+import { idSchema } from '../identity/document.ts';
+import { ENVELOPE_BYTES_MAX, envelopeSchema } from '../identity/envelope.ts';
+import { gridSchema } from '../identity/farm.ts';
+import type { HttpError } from '../host/http.ts';
+
+/** Why an artifact, or a file about artifacts, was refused; `facts.artifact` names it. */
+export class ArtifactError extends ZosError<
+  | 'NOT_JSON'
+  | 'MALFORMED'
+  | 'UNTRUSTED'
+  | 'EXPIRED'
+  | 'ROLLED_BACK'
+  | 'LENGTH_MISMATCH'
+  | 'DIGEST_MISMATCH'
+  | 'TARGET_MISSING'
+  | 'NO_ROOM'
+  | HttpError['code']
+> {}
+
+export const MIRRORS_MAX = 16;
+/** Runs that a first stage may lend to a second; more would be many small requests. */
+export const REUSE_RUNS_MAX = 1024;
+
+/** The base address of a mirror; a release lies right below it. */
+export const mirrorSchema = z
+  .url({ protocol: /^https?$/u })
+  .max(500)
+  .refine((text) => !/[?#@]|\s/u.test(text), 'no query, fragment or password');
+
+const bootMediaSchema = z.strictObject({
+  grid: gridSchema,
+  mirrors: z.array(mirrorSchema).min(1).max(MIRRORS_MAX),
+  token: envelopeSchema.nullable(),
+  farmer: envelopeSchema.nullable(),
+});
+/**
+ * `/farm.json`, what a farmer's boot server or stick tells a machine. Unsigned: mirrors are hints,
+ * token and farmer carry their own signatures. Who can change it can keep a node from booting, or
+ * send it to another farm; it can't make it run anything.
+ */
+export type BootMedia = z.infer<typeof bootMediaSchema>;
+
+/** Throws `ArtifactError`. */
+export function parseBootMedia(bytes: Uint8Array): BootMedia {
+  const limits = { bytesMax: 3 * ENVELOPE_BYTES_MAX, depthMax: 6 };
+  return parseFile('farm.json', bytes, { schema: bootMediaSchema, limits });
+}
+
+const gridFileSchema = z.strictObject({
+  grid: gridSchema,
+  directory: z.strictObject({
+    urls: z.array(mirrorSchema).min(1).max(MIRRORS_MAX),
+    identity: idSchema,
+  }),
+});
+/** `grid.json`, a signed target: which grid a node belongs to and who its directory is. */
+export type GridFile = z.infer<typeof gridFileSchema>;
+
+/** Throws `ArtifactError`. */
+export function parseGridFile(bytes: Uint8Array): GridFile {
+  const limits = { bytesMax: 64 * KiB, depthMax: 4 };
+  return parseFile('grid.json', bytes, { schema: gridFileSchema, limits });
+}
+
+const bootRecordSchema = z.strictObject({
+  release: z.string().max(100),
+  stages: z.array(z.strictObject({ stage: z.string(), sinceKernelStartMs: z.number() })).max(1000),
+  mirror: z.string(),
+  systemSha256: z.string().regex(/^[0-9a-f]{64}$/u),
+  wireBytes: z.int().nonnegative(),
+  reusedBytes: z.int().nonnegative(),
+});
+/** `boot.json`, what the first stage leaves for the second: how this boot went. */
+export type BootRecord = z.infer<typeof bootRecordSchema>;
+
+/** Throws `ArtifactError`. */
+export function parseBootRecord(bytes: Uint8Array): BootRecord {
+  const limits = { bytesMax: 256 * KiB, depthMax: 4 };
+  return parseFile('boot.json', bytes, { schema: bootRecordSchema, limits });
+}
+
+const reuseRun = z.tuple([z.int().nonnegative(), z.int().positive(), z.int().nonnegative()]);
+
+export const reuseSchema = z.array(reuseRun).max(REUSE_RUNS_MAX);
+/** Bytes that the first stage already holds: [offset here, length, offset in first.erofs]. */
+export type ReuseRun = z.infer<typeof reuseRun>;
+
+type Form<T> = {
+  readonly schema: z.ZodType<T>;
+  readonly limits: { readonly bytesMax: number; readonly depthMax: number };
+};
+
+function parseFile<T>(artifact: string, bytes: Uint8Array, form: Form<T>): T {
+  let value: unknown;
+  try {
+    value = parseStrictJson(bytes, form.limits);
+  } catch (cause) {
+    const sentence = cause instanceof ZosError ? cause.message : 'It could not be read.';
+    throw new ArtifactError('NOT_JSON', sentence, { facts: { artifact }, cause });
+  }
+  const parsed = form.schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const first = parsed.error.issues[0];
+  const where = first?.path.join('.') || 'the file';
+  throw new ArtifactError('MALFORMED', `In ${where}: ${first?.message ?? 'not as expected'}.`, {
+    facts: { artifact },
+  });
+}
