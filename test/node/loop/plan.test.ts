@@ -176,13 +176,14 @@ type Cause = {
 function stuckWishes(after: readonly WorldWish[], { told, cursed, had }: Cause): Set<string> {
   const unmet = told.filter(({ isMet }) => !isMet).map(({ id }) => `fact ${id}`);
   const stuck = new Set<string>(unmet);
+  const under = new Set<string>();
   for (let size = -1; size < stuck.size;) {
     size = stuck.size;
+    for (const [key, { uses }] of had) if (stuck.has(key)) for (const use of uses) under.add(use);
+    for (const key of under) if (!after.some((wish) => keyOf(wish) === key)) stuck.add(key);
     for (const wish of after) {
-      const users = [...had].filter(([, { uses }]) => uses.includes(keyOf(wish)));
-      const isUnderStuck = users.some(([key]) => stuck.has(key));
       const isOnStuck = wish.deps.some((dep) => stuck.has(dep));
-      if (cursed.has(wish) || isOnStuck || isUnderStuck) stuck.add(keyOf(wish));
+      if (cursed.has(wish) || isOnStuck || under.has(keyOf(wish))) stuck.add(keyOf(wish));
     }
   }
   return stuck;

@@ -95,7 +95,7 @@ export class World {
     for (let passes = 0; passes < passesMax; passes += 1) {
       if (this.pass(want) === 0) {
         const waits = this.plan(want).flatMap((step) =>
-          step.do === 'wait' && step.because !== 'gave-up' ? [step.untilMs ?? Infinity] : [],
+          step.do === 'wait' && step.because === 'back-off' ? [step.untilMs ?? Infinity] : [],
         );
         const nextMs = Math.min(...waits);
         if (nextMs === Infinity) return passes;
