@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Visitor } from 'oxc-parser';
 import { graphOf, pathTo, type Graph } from './graph.ts';
 import { lineAt, readSources, type SourceFile } from './source.ts';
@@ -66,6 +68,9 @@ const AMBIENT = new Set([
   'globalThis.Math',
 ]);
 
+/** The door to the clock itself. */
+const CLOCK = 'src/host/clock.ts';
+
 /** The part of the tree that a file belongs to: a folder of `src/`, or `image`, or `boot`. */
 function partOf(path: string): string {
   const [top = '', folder = ''] = path.split('/');
@@ -88,23 +93,32 @@ export function isEffect(name: string): boolean {
 export function importFaults(root: string): string[] {
   const files = readSources(root, ['src', 'image', 'boot']);
   const graph = graphOf(root, files);
-  const mains = new Set(files.filter((file) => isMain(file)).map((file) => file.path));
+  const scripts = scriptsOf(root);
   return [
     ...graph.unresolved,
     ...files.flatMap((file) => [
       ...rowFaults(file.path, graph),
       ...purityFaults(file.path, graph),
       ...singleUserFaults(file.path, graph),
-      ...(mains.has(file.path) ? [] : ambientFaults(file)),
+      ...(isMain(file, scripts) || file.path === CLOCK ? [] : ambientFaults(file)),
     ]),
   ];
 }
 
-/** A main program is a role's `main.ts`, or a script that says so with `import.meta.main`. */
-function isMain(file: SourceFile): boolean {
-  if (/^src\/[a-z]+\/main\.ts$/u.test(file.path) || file.path.endsWith('.mjs')) return true;
-  const isOutside = Object.hasOwn(OUTSIDE, partOf(file.path));
-  return isOutside && (nameOf(file.path) === 'main.ts' || file.text.includes('import.meta.main'));
+/**
+ * A main program is a role's `main.ts`, or in `image/` and `boot/` what a script of `package.json`
+ * starts, or what says so itself with `import.meta.main`.
+ */
+function isMain(file: SourceFile, scripts: string): boolean {
+  if (/^src\/[a-z]+\/main\.ts$/u.test(file.path)) return true;
+  if (!Object.hasOwn(OUTSIDE, partOf(file.path))) return false;
+  return scripts.includes(file.path) || file.text.includes('import.meta.main');
+}
+
+function scriptsOf(root: string): string {
+  const text = readFileSync(join(root, 'package.json'), 'utf8');
+  const { scripts } = JSON.parse(text) as { scripts?: Record<string, string> };
+  return Object.values(scripts ?? {}).join('\n');
 }
 
 function rowFaults(path: string, graph: Graph): string[] {

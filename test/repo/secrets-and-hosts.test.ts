@@ -30,6 +30,12 @@ const KEY = ['-----BEGIN PRIVATE', 'KEY-----\n'].join(' ');
 const PLANTED: readonly (readonly [string, string, string, string])[] = [
   ['a script', 'boot/a.mjs', '#!/usr/bin/env node\n', 'boot/a.mjs begins with #!'],
   ['a download address', 'package-lock.json', LOCK, 'package-lock.json records a download address'],
+  [
+    'an optional package left out of the lock',
+    'package-lock.json',
+    '{ "packages": { "node_modules/a": { "optionalDependencies": { "b": "1.0.0" } } } }',
+    'package-lock.json lacks b, which node_modules/a may use',
+  ],
   ['a private key', 'test/a.pem', KEY, 'test/a.pem holds a secret'],
   ['a stray folder', 'docs/a.md', '', 'docs is not on the list of the top level'],
 ];

@@ -20,8 +20,8 @@ const TOP_LEVEL: Readonly<Record<string, string>> = {
   '.oxfmtrc.json': 'format',
 };
 
-/** Files that a kernel starts by their first line. */
-const SCRIPTS = new Set(['.ci/run']);
+/** Files that a kernel starts by their first line: the CI's command, and `zos` as npm links it. */
+const SCRIPTS = new Set(['.ci/run', 'src/bot/main.ts']);
 
 /** Where packages come from is each machine's own business: no such host is named here. */
 const HOSTS = new RegExp(
@@ -66,7 +66,38 @@ function contentFaults(path: string, text: string): string[] {
   if (path === 'package-lock.json' && /"resolved":/u.test(text)) {
     faults.push(`${path} records a download address`);
   }
+  if (path === 'package-lock.json') faults.push(...lockFaults(text));
   if (SECRETS.test(text)) faults.push(`${path} holds a secret`);
   if (isCode(path) && text.includes('\r')) faults.push(`${path} has carriage returns`);
   return faults;
+}
+
+type Locked = {
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly version?: string;
+};
+
+/**
+ * The lock holds every optional package, also those for other systems: `npm ci` refuses one that
+ * does not, and npm leaves out what the mirror at hand did not have.
+ */
+function lockFaults(text: string): string[] {
+  const { packages } = JSON.parse(text) as { packages: Readonly<Record<string, Locked>> };
+  return Object.entries(packages).flatMap(([parent, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies)
+      .filter((name) => lockedOf(packages, parent, name) === undefined)
+      .map((name) => `package-lock.json lacks ${name}, which ${parent} may use`),
+  );
+}
+
+/** What Node would find from a folder: in its own `node_modules`, or in one further up. */
+function lockedOf(
+  packages: Readonly<Record<string, Locked>>,
+  parent: string,
+  name: string,
+): Locked | undefined {
+  const own = packages[`${parent === '' ? '' : `${parent}/`}node_modules/${name}`];
+  if (own !== undefined || parent === '') return own;
+  const cut = parent.lastIndexOf('/node_modules/');
+  return lockedOf(packages, cut === -1 ? '' : parent.slice(0, cut), name);
 }

@@ -1,0 +1,6 @@
+import { CHECK, runSuite, sum } from './suites.ts';
+
+const tallies = await Promise.all(CHECK.map((suite) => runSuite(suite)));
+const { passed, failed } = sum(tallies);
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
