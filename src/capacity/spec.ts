@@ -58,6 +58,7 @@ export function resourcesOf(capacity: Capacity): Resources {
   };
 }
 
+/** Each resource of one beside that of the other. */
 export function addResources(a: Resources, b: Resources): Resources {
   return {
     cpuMillis: a.cpuMillis + b.cpuMillis,
@@ -76,6 +77,7 @@ export function shortfall(wanted: Resources, used: Resources, total: Resources):
   };
 }
 
+/** Whether anything is missing at all. */
 export function isShort(short: Resources): boolean {
   return short.cpuMillis > 0 || short.memoryBytes > 0 || short.ssdBytes > 0;
 }

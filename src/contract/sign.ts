@@ -24,10 +24,12 @@ export function contractDigest(envelope: Envelope): string {
   return sha256Hex(untrustedPayload(envelope, 'contract'));
 }
 
+/** A cancellation as it may travel; throws when it is not of its own form. */
 export function signCancellation(cancellation: Cancellation, ...signers: Signer[]): Envelope {
   return signEnvelope('cancellation', cancellationSchema.parse(cancellation), ...signers);
 }
 
+/** A question as it may travel; throws when it is not of its own form. */
 export function signQuestion(question: Question, ...signers: Signer[]): Envelope {
   return signEnvelope('question', questionSchema.parse(question), ...signers);
 }

@@ -70,7 +70,8 @@ export function verifySignedContract(carried: CarriedContract, grid: string): Si
 
 /**
  * The only way to a `VerifiedContract`: the numbered checks of the README, in their order.
- * Throws `ContractError`, `IdentityError`, `EnvelopeError` or `JsonError`; nothing has changed then.
+ * Throws `ContractError`, `IdentityError`, `EnvelopeError` or `JsonError`; nothing has changed
+ * then.
  */
 export function verifyContract(
   carried: CarriedContract,

@@ -57,7 +57,9 @@ function littleEndian(bytes: Uint8Array | undefined): bigint {
   return BigInt(`0x${toHex(Uint8Array.from(bytes ?? []).toReversed())}`);
 }
 
-/** The ASN.1 that stands before a raw Ed25519 key in a SubjectPublicKeyInfo (RFC 8410 section 4). */
+/**
+ * The ASN.1 that stands before a raw Ed25519 key in a SubjectPublicKeyInfo (RFC 8410 section 4).
+ */
 const SPKI_PREFIX = Uint8Array.from([48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0]);
 
 const ENGINES = {

@@ -45,7 +45,9 @@ export function verifyFarm(envelope: Envelope, farmer: Identity, grid: string): 
 
 export type TokenContext = { readonly farmer: Identity; readonly grid: string; nowMs: number };
 
-/** Throws `FarmError`, `EnvelopeError` or `JsonError`; whether it was used is the store's to say. */
+/**
+ * Throws `FarmError`, `EnvelopeError` or `JsonError`; whether it was used is the store's to say.
+ */
 export function verifyJoinToken(envelope: Envelope, context: TokenContext): Named<JoinToken> {
   const payload = openEnvelope(envelope, 'join-token', context.farmer.keys);
   const token = parsePayload(payload, joinTokenSchema);

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 
-/** Lower-case hexadecimal SHA-256 (FIPS 180-4), the name of everything that is named by its body. */
+/**
+ * Lower-case hexadecimal SHA-256 (FIPS 180-4), the name of everything that is named by its body.
+ */
 export function sha256Hex(...parts: readonly Uint8Array[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
@@ -22,12 +24,15 @@ export function toBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
-/** The bytes of canonical base64, or `undefined`: a text that would encode differently is refused. */
+/**
+ * The bytes of canonical base64, or `undefined`: a text that would encode differently is refused.
+ */
 export function fromBase64(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(Buffer.from(text, 'base64'));
   return toBase64(bytes) === text ? bytes : undefined;
 }
 
+/** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }

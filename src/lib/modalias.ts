@@ -50,7 +50,9 @@ export function filesOf(index: ModuleIndex, names: readonly string[]): string[] 
   return [...files];
 }
 
-/** Shell patterns as in modules.alias: `*` for any text, `?` for one character, `[..]` for a set. */
+/**
+ * Shell patterns as in modules.alias: `*` for any text, `?` for one character, `[..]` for a set.
+ */
 export function matchesAlias(pattern: string, modalias: string): boolean {
   const source = pattern.replaceAll(/[.+^${}()|\\]/gu, String.raw`\$&`);
   return new RegExp(`^${source.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'u').test(modalias);

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { GiB } from './units.ts';
 
-/** A name that can stand in a host name: a DNS label (RFC 1123 section 2.1), 32 characters at most. */
+/**
+ * A name that can stand in a host name: a DNS label (RFC 1123 section 2.1), 32 characters at most.
+ */
 export const labelSchema = z
   .string()
   .regex(

@@ -9,7 +9,8 @@ export type JsonLimits = { readonly bytesMax: number; readonly depthMax: number 
 
 /**
  * JSON (RFC 8259) as it may enter from outside: bounded in length and depth, valid UTF-8, and with
- * no key twice in one object, where `JSON.parse` would quietly take the last one and let two readers
+ * no key twice in one object, where `JSON.parse` would quietly take the last one and let two
+ * readers
  * of the same signed bytes see two contracts. Throws `JsonError`.
  */
 export function parseStrictJson(bytes: Uint8Array, limits: JsonLimits): unknown {

@@ -1,6 +1,8 @@
 import { fromHex, sha256Hex, toHex, utf8 } from '../lib/bytes.ts';
 
-/** The id of a tenant's network: 32 hex digits of SHA-256 over who made it and what it is called. */
+/**
+ * The id of a tenant's network: 32 hex digits of SHA-256 over who made it and what it is called.
+ */
 export function znetIdOf(tenantId: string, name: string): string {
   return sha256Hex(utf8(`zos-znet\n${tenantId}\n${name}`)).slice(0, 32);
 }

@@ -4,17 +4,14 @@ import { Visitor } from 'oxc-parser';
 import { graphOf, pathTo, type Graph } from './graph.ts';
 import { lineAt, readSources, type SourceFile } from './source.ts';
 
-/**
- * The rows of `src/`, bottom to top: a part imports from itself and from lower rows only. The
- * capabilities are three rows, as they stand on each other on a node: what is fetched and proven,
- * what is laid out from it, and what runs on that.
- */
+/** The rows of `src/`, bottom to top: a part imports from itself and from lower rows only. */
 export const ROWS: readonly (readonly string[])[] = [
   ['lib'],
   ['host', 'identity'],
-  ['artifact', 'capacity', 'record'],
-  ['volume', 'zosfs', 'znet'],
-  ['container', 'gateway', 'zstor', 'ledger'],
+  [
+    ...['artifact', 'capacity', 'record', 'volume', 'zosfs', 'znet', 'container', 'gateway'],
+    ...['zstor', 'ledger'],
+  ],
   ['contract'],
   ['sdk'],
   ['node', 'directory', 'bot', 'explorer'],
