@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
+import { SECOND_MS } from '../../src/lib/units.ts';
+import { type BootRecord, parseBootMedia } from '../../src/artifact/spec.ts';
+import { raiseClock } from '../../src/host/clock.ts';
+import { type BootConsole, openConsole, printLine } from './console.ts';
+import { fetchRelease } from './mirrors.ts';
+import { bringUpNetwork } from './network.ts';
+
+/** What PID 1 reads and writes for this program; `/run/zos/boot` lies on a ramfs. */
+const FOLDER = '/run/zos/boot';
+const MEDIA_PATH = join(FOLDER, 'farm.json');
+const ROOT_PATH = '/etc/zos/root.json';
+const RELEASE_PATH = '/etc/zos/release.json';
+/** The first stage's image lies outside of this program's root, in PID 1's. */
+const FIRST_STAGE_PATH = '/proc/1/root/first.erofs';
+
+const releaseSchema = z.object({
+  name: z.string(),
+  version: z.string(),
+  notBefore: z.iso.datetime(),
+});
+
+/**
+ * The boot program of the first stage: from nothing to a verified `/run/zos/boot/system.erofs`, with
+ * `grid.json` and `boot.json` beside it. Answers the exit status: 0 when PID 1 may go on.
+ */
+export async function runBootProgram(): Promise<number> {
+  const console = openConsole(printLine, sinceKernelStartMs);
+  try {
+    await boot(console);
+    return 0;
+  } catch (error) {
+    console.say(`stopped: ${codeOf(error)} ${sentenceOf(error)}`);
+    return 1;
+  }
+}
+
+async function boot(console: BootConsole): Promise<void> {
+  const release = releaseSchema.parse(JSON.parse(await readFile(RELEASE_PATH, 'utf8')));
+  console.reached('started', `${release.name} ${release.version}`);
+  const root = new Uint8Array(await readFile(ROOT_PATH));
+  // Expiry is only as good as the clock: it is never before this image was made.
+  const nowMs = await raiseClock(Date.parse(release.notBefore));
+  console.reached('clock', new Date(nowMs).toISOString());
+  const media = parseBootMedia(await readFile(MEDIA_PATH));
+  await bringUpNetwork(console);
+  await mkdir(FOLDER, { recursive: true });
+  const { mirrors } = media;
+  const fetched = await fetchRelease({
+    mirrors,
+    root,
+    folder: FOLDER,
+    firstStagePath: FIRST_STAGE_PATH,
+    console,
+  });
+  if (fetched === undefined) throw new Error('No mirror had a release.');
+  console.reached('verified', `system.erofs sha256 ${fetched.systemSha256}`);
+  const { stages } = console;
+  const name = `${release.name} ${release.version}`;
+  const record: BootRecord = { release: name, stages: [...stages], ...fetched };
+  const path = join(FOLDER, 'boot.json');
+  await writeFile(`${path}.part`, JSON.stringify(record));
+  await rename(`${path}.part`, path);
+}
+
+function sinceKernelStartMs(): number {
+  const [seconds = '0'] = readFileSync('/proc/uptime', 'utf8').split(' ');
+  return Math.round(Number(seconds) * SECOND_MS);
+}
