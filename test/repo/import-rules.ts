@@ -23,6 +23,9 @@ const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
   boot: ['lib', 'host', 'identity', 'artifact', 'record', 'image'],
 };
 
+/** The node's executable holds the boot program and the agent; here alone both are known. */
+const ENTRY = 'image/entry.ts';
+
 /** Whoever may touch the world by its place. */
 const EFFECT_PARTS = new Set(['host', ...(ROWS.at(-1) ?? []), 'image', 'boot']);
 
@@ -108,6 +111,7 @@ export function importFaults(root: string): string[] {
  */
 function isMain(file: SourceFile, scripts: string): boolean {
   if (/^src\/[a-z]+\/main\.ts$/u.test(file.path)) return true;
+  if (file.path === ENTRY) return true;
   if (!Object.hasOwn(OUTSIDE, partOf(file.path))) return false;
   return scripts.includes(file.path) || file.text.includes('import.meta.main');
 }
@@ -119,6 +123,7 @@ function scriptsOf(root: string): string {
 }
 
 function rowFaults(path: string, graph: Graph): string[] {
+  if (path === ENTRY) return [];
   const from = partOf(path);
   return (graph.edges.get(path) ?? []).flatMap(({ to, line }) => {
     if (!/^(?:src|image|boot|test)\//u.test(to)) return [];
