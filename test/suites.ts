@@ -27,9 +27,17 @@ function script(...args: readonly string[]): readonly string[] {
 }
 
 function vitest(name: string, ...args: readonly string[]): Suite {
+  // Far more than any test takes: a busy machine is slow, and that is no fault of what is tested.
+  const deadlines = ['--testTimeout=60000', '--hookTimeout=120000'];
   const report = join(REPORTS, `${name.replaceAll(' ', '-')}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const command = script('node_modules/vitest/vitest.mjs', 'run', ...reporters, ...args);
+  const command = script(
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    ...deadlines,
+    ...reporters,
+    ...args,
+  );
   return { name, isLong: false, command, report };
 }
 
