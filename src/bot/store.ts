@@ -1,10 +1,16 @@
 import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Identity, idSchema, signIdentity, verifyIdentity } from '../identity/document.ts';
+import { type Identity, signIdentity, verifyIdentity } from '../identity/document.ts';
 import { type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
-import { decodeSecretKeys, encodeSecretKeys, makeSecretKeys, type SecretKeys } from '../identity/keys.ts';
+import {
+  decodeSecretKeys,
+  encodeSecretKeys,
+  makeSecretKeys,
+  type SecretKeys,
+} from '../identity/keys.ts';
+import { sha256Schema } from '../lib/names.ts';
 import { BotError } from './errors.ts';
 
 /**
@@ -22,12 +28,16 @@ export type Self = {
 };
 
 const configSchema = z.strictObject({
-  directory: z.strictObject({ url: z.url(), identity: idSchema, grid: gridSchema }).optional(),
+  directory: z.strictObject({ url: z.url(), identity: sha256Schema, grid: gridSchema }).optional(),
 });
 /** The directory that this bot knows, pinned at first use. */
 export type Config = z.infer<typeof configSchema>;
 
-const savedFarmSchema = z.strictObject({ id: idSchema, name: z.string(), farm: envelopeSchema });
+const savedFarmSchema = z.strictObject({
+  id: sha256Schema,
+  name: z.string(),
+  farm: envelopeSchema,
+});
 /** A farm of this farmer. */
 export type SavedFarm = z.infer<typeof savedFarmSchema>;
 
@@ -35,8 +45,8 @@ const savedDeploymentSchema = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{10}$/),
   name: z.string().max(32),
   deployedAtMs: z.int(),
-  /** The contracts as they were signed: what runs is read from them. */
-  contracts: z.array(envelopeSchema).min(1).max(64),
+  /** The ids of its contracts; what they say is read from the directory and checked again. */
+  contracts: z.array(sha256Schema).min(1).max(64),
 });
 /** A deployment that this bot made: enough to find its contracts again. */
 export type SavedDeployment = z.infer<typeof savedDeploymentSchema>;

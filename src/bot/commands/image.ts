@@ -45,7 +45,9 @@ async function measure(
     }
   } catch (cause) {
     if (world.signal.aborted) throw cause;
-    throw new BotError('FILE_UNREADABLE', `${file} can't be read: ${sentenceOf(cause)}.`, { cause });
+    throw new BotError('FILE_UNREADABLE', `${file} can't be read: ${sentenceOf(cause)}.`, {
+      cause,
+    });
   }
   const hasMagic =
     head.length >= SUPERBLOCK_OFFSET_BYTES + 4 &&

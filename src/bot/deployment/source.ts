@@ -1,4 +1,4 @@
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document, type Pair } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
 import { BotError } from '../errors.ts';
 import { KiB } from '../../lib/units.ts';
@@ -126,7 +126,7 @@ function messageOf(issue: Issue, value: unknown): string {
 function kindOf(value: unknown): string {
   if (value === null) return 'nothing';
   if (isMap(value)) return 'a map';
-  return isNode(value) ? 'a list' : `"${String(value)}"`;
+  return isNode(value) ? 'a list' : JSON.stringify(value);
 }
 
 const EXPECTED: Readonly<Record<string, string>> = {
@@ -192,7 +192,7 @@ function keyPosition(source: Source, path: readonly (string | number)[]): Positi
   const last = path.at(-1);
   const parent = path.length <= 1 ? source.document.contents : nodeAt(source, path.slice(0, -1));
   if (typeof last !== 'string' || !isMap(parent)) return valuePosition(source, path);
-  const pair = (parent.items as Pair[]).find(({ key }) => isScalar(key) && key.value === last);
+  const pair = parent.items.find(({ key }) => isScalar(key) && key.value === last);
   const key = pair?.key;
   return positionAt(source, (isNode(key) ? key.range?.[0] : undefined) ?? 0);
 }

@@ -75,7 +75,12 @@ test('planning again with what was placed changes nothing', () => {
       const first = tryPlan({ containers: wishes, candidates: nodes, ...EASY });
       fc.pre(!(first instanceof BotError));
       const turned = nodes.toReversed();
-      const again = planPlacement({ containers: wishes, candidates: turned, apart: [], stay: first });
+      const again = planPlacement({
+        containers: wishes,
+        candidates: turned,
+        apart: [],
+        stay: first,
+      });
       expect([...again]).toEqual([...first]);
     }),
   );

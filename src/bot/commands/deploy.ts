@@ -1,0 +1,202 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { contractDigest, signContract } from '../../contract/sign.ts';
+import type { Contract } from '../../contract/spec.ts';
+import { sha256Hex, toHex, utf8 } from '../../lib/bytes.ts';
+import { sentenceOf } from '../../lib/errors.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { addressOf, compileContracts, nodesOf } from '../deployment/compile.ts';
+import { type Placement, planPlacement } from '../deployment/plan.ts';
+import { parseDeployment } from '../deployment/source.ts';
+import type { Deployment } from '../deployment/spec.ts';
+import { type Standing, standingOf } from '../deployments.ts';
+import { BotError } from '../errors.ts';
+import { type Follow, followRunning, tell } from '../follow.ts';
+import { type Grid, type KnownNode, listNodes, openGrid, openNodeBook } from '../grid.ts';
+import { removeDeployment, readSelf, type Self, writeDeployment } from '../store.ts';
+import { openProgress, shortId, table } from '../terminal.ts';
+import { answer, type World } from '../world.ts';
+import { cancelContracts } from './cancel.ts';
+
+export type DeployWish = { readonly file: string; readonly isDryRun: boolean };
+
+/** What is about to be signed and sent, and everything that was decided on the way to it. */
+type Plan = {
+  readonly deployment: Deployment;
+  readonly placement: Placement;
+  readonly contracts: readonly Contract[];
+  readonly standing: Standing;
+};
+
+/** `zos deploy`: reads, places, signs, sends, and follows until everything runs. */
+export async function deploy(world: World, { file, isDryRun }: DeployWish): Promise<void> {
+  const startedMs = world.nowMs();
+  const deployment = parseDeployment(file, await readSource(file));
+  const self = await readSelf(world.home);
+  const grid = await openGrid(world);
+  const plan = await planDeployment(world, { grid, self, deployment });
+  if (isDryRun) {
+    answer(world, valueOf(plan, null), `${describe(plan, self)}\nNothing was sent (--dry-run).\n`);
+    return;
+  }
+  const nodes = openNodeBook(grid);
+  const follow: Follow = { world, grid, nodes, startedMs, name: deployment.name };
+  for (const [name, node] of plan.placement) {
+    tell(follow, { subject: `${name} on node ${shortId(node)}`, state: 'placed', because: '' });
+  }
+  const { id, sent } = await send(follow, self, plan);
+  try {
+    await followRunning(follow, new Map(sent.map((it) => [it.id, it.version])));
+  } catch (error) {
+    if (!world.signal.aborted) throw error;
+    const sentence =
+      `Stopped watching; ${deployment.name} goes on. See \`zos status ${deployment.name}\`, ` +
+      `end it with \`zos cancel ${deployment.name}\`.`;
+    throw new BotError('INTERRUPTED', sentence, { cause: error });
+  }
+  const next = [
+    `  zos status ${deployment.name}`,
+    ...deployment.containers.slice(0, 1).map(({ name }) => `  zos logs ${deployment.name}/${name}`),
+    `  zos cancel ${deployment.name}`,
+  ];
+  const text = `${describe(plan, self)}\n${deployment.name} (${id}) runs. Next:\n${next.join('\n')}\n`;
+  answer(world, valueOf(plan, id), text);
+}
+
+async function readSource(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const advice = 'name a deployment file, see `zos deploy --help`';
+    throw new BotError('FILE_UNREADABLE', `${file} can't be read; ${advice}.`, { cause });
+  }
+}
+
+type PlanQuestion = {
+  readonly grid: Grid;
+  readonly self: Self;
+  readonly deployment: Deployment;
+};
+
+async function planDeployment(world: World, question: PlanQuestion): Promise<Plan> {
+  const { grid, self, deployment } = question;
+  using progress = openProgress(world.terminal, world.nowMs, 'reading the nodes');
+  const nowMs = world.nowMs();
+  const { known } = await listNodes(grid, nowMs);
+  progress.say('reading what runs already');
+  const standing = await standingOf(world, grid, {
+    name: deployment.name,
+    tenant: self.identity.id,
+  });
+  const online = known.filter(({ isOnline }) => isOnline);
+  const placement = planPlacement({
+    containers: deployment.containers,
+    apart: deployment.apart,
+    candidates: online.map((node) => candidateOf(node, standing)),
+    stay: standing.placement,
+  });
+  const nodes = nodesOf(placement);
+  const contracts = compileContracts({
+    deployment,
+    placement,
+    grid: grid.name,
+    tenant: self.identity.id,
+    offers: new Map(online.map(({ identity, offer }) => [identity.id, offer.id])),
+    held: standing.held,
+    nonces: new Map(nodes.map((node) => [node, toHex(randomBytes(16))])),
+    nowMs,
+  });
+  return { deployment, placement, contracts, standing };
+}
+
+/** What the deployment holds of a node already is free for its own next version. */
+function candidateOf({ identity, offer, used }: KnownNode, standing: Standing) {
+  const own = standing.reserved.get(identity.id);
+  const { cru, mruBytes, sruBytes } = offer.capacity;
+  const free = {
+    cpuMillis: cru * 1000 - used.cpuMillis + (own?.cpuMillis ?? 0),
+    memoryBytes: mruBytes - used.memoryBytes + (own?.memoryBytes ?? 0),
+    ssdBytes: sruBytes - used.ssdBytes + (own?.ssdBytes ?? 0),
+  };
+  return { node: identity.id, free };
+}
+
+type Sent = { readonly id: string; readonly node: string; readonly version: number };
+
+async function send(follow: Follow, self: Self, plan: Plan): Promise<{ id: string; sent: Sent[] }> {
+  const { world, grid } = follow;
+  const signed = plan.contracts.map((contract) => {
+    const envelope = signContract(contract, self.keys.signing);
+    const id = contract.id ?? contractDigest(envelope);
+    return { id, node: contract.node, version: contract.version, envelope };
+  });
+  const { standing, deployment } = plan;
+  const ids = signed.map((it) => it.id);
+  const id = standing.id ?? sha256Hex(utf8(ids.toSorted().join('\n'))).slice(0, 10);
+  const dropped = standing.contracts.filter((contract) => !ids.includes(contract.id));
+  // Kept before anything is sent: a cut in the middle leaves nothing that can't be found again.
+  const contracts = [...ids, ...dropped.map((contract) => contract.id)];
+  await writeDeployment(world.home, {
+    id,
+    name: deployment.name,
+    deployedAtMs: world.nowMs(),
+    contracts,
+  });
+  const sent: Sent[] = [];
+  try {
+    for (const { envelope, ...it } of signed) {
+      await grid.client.createContract({ contract: envelope, tenant: self.document });
+      sent.push(it);
+      tell(follow, { subject: `node ${shortId(it.node)}`, state: 'sent', because: '' });
+    }
+  } catch (error) {
+    await takeBack(follow, self, { id, sent, isNew: standing.id === null });
+    throw error;
+  }
+  await cancelContracts(follow, self, dropped);
+  await writeDeployment(world.home, {
+    id,
+    name: deployment.name,
+    deployedAtMs: world.nowMs(),
+    contracts: ids,
+  });
+  return { id, sent };
+}
+
+type HalfSent = { readonly id: string; readonly sent: readonly Sent[]; readonly isNew: boolean };
+
+/** Nothing half-deployed is left: new contracts of a deployment that failed to go out are ended. */
+async function takeBack(follow: Follow, self: Self, half: HalfSent): Promise<void> {
+  const { world, name } = follow;
+  const fresh = half.sent.filter(({ version }) => version === 1);
+  try {
+    await cancelContracts(follow, self, fresh);
+    if (half.isNew) await removeDeployment(world.home, half.id);
+  } catch (error) {
+    const sentence = `What was sent could not be taken back (${sentenceOf(error)})`;
+    world.terminal.err(`${sentence}; run \`zos cancel ${name}\`.\n`);
+  }
+}
+
+function describe({ deployment, placement, contracts }: Plan, self: Self): string {
+  const rows = deployment.containers.map((wish) => {
+    const node = placement.get(wish.name) ?? '';
+    const contract = contracts.find((it) => it.node === node);
+    const address = addressOf(wish, { deployment, placement, tenant: self.identity.id });
+    return [
+      wish.name,
+      shortId(node),
+      `${wish.cpuMillis / 1000}`,
+      formatBytes(wish.memoryBytes),
+      address ?? 'no network',
+      `${contract?.version ?? 1}`,
+    ];
+  });
+  const heading = ['container', 'node', 'cpu', 'memory', 'address', 'version'];
+  return table([heading, ...rows]);
+}
+
+function valueOf({ deployment, placement, contracts }: Plan, id: string | null): unknown {
+  const { name } = deployment;
+  return { id, name, placement: Object.fromEntries(placement), contracts };
+}

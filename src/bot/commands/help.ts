@@ -1,0 +1,101 @@
+import { EXIT } from '../errors.ts';
+
+/** The words of `zos --help` and of each command's own help. */
+export const PROGRAM = 'Runs containers on servers that nobody can log in to, by signed contracts.';
+
+export const PROGRAM_AFTER = `
+A first deployment:
+  $ zos identity new                            make your keys
+  $ zos --directory http://192.0.2.1:8080 nodes see what the grid has
+  $ zos image web.erofs --url http://192.0.2.1/web.erofs
+  $ zos deploy hello.yaml                       sign, send, follow
+  $ zos logs hello/web                          read what it printed
+  $ zos cancel hello                            end it
+
+\`zos COMMAND --help\` shows each command with examples.
+
+Exit codes:
+  ${EXIT.done}    done
+  ${EXIT.failed}    a container failed, or something unexpected happened
+  ${EXIT.usage}    the command or the file is not right; the text says where
+  ${EXIT.refused}    refused: a signature, a node or the directory said no
+  ${EXIT.noRoom}    no node has the room; the text has the numbers
+  ${EXIT.unreachable}    the directory or a node did not answer
+  ${EXIT.interrupted}  stopped by Ctrl-C
+`;
+
+export const IDENTITY_NEW = `
+Example:
+  $ zos identity new --name alice
+
+The keys are written to key.json in the home folder, for your user only. They are your identity:
+whoever has them can sign as you, and nobody can make them again. There is no password to reset.
+`;
+
+export const FARM_CREATE = `
+Example:
+  $ zos farm create attic
+`;
+
+export const FARM_TOKEN = `
+Examples:
+  $ zos farm token --count 8 --out tokens/
+  $ zos farm token --valid 1h --take-blank-disks --out tokens/
+
+Give one file to the boot media of each node. A token works once, for your farm only, and not after
+its time. Without --take-blank-disks a node writes to no disk and keeps everything in memory.
+`;
+
+export const DEPLOY = `
+Example, hello.yaml:
+  name: hello
+  duration: 24h
+  networks:
+    net: {}
+  containers:
+    web:
+      image:                     # printed by \`zos image\`
+        sha256: 5f...            # 64 hex digits
+        lengthBytes: 1064960
+        sources: [http://192.0.2.1/web.erofs]
+      args: [/bin/busybox, httpd, -f, -p, "80", -h, /www]
+      memory: 32MiB
+      network: net
+    client:
+      image: { sha256: 5f..., lengthBytes: 1064960, sources: [http://192.0.2.1/web.erofs] }
+      args: [/bin/busybox, wget, -q, -O, "-", http://web/]
+      network: net
+  apart: [web, client]           # on two nodes, joined by an encrypted network
+
+  $ zos deploy hello.yaml --dry-run
+  $ zos deploy hello.yaml
+
+Containers of one network find each other by name. Deploying the same name again changes what runs:
+containers stay on their nodes where they can, and only what changed is replaced.
+The editor completes the file with the schema of \`zos schema\`.
+`;
+
+export const LOGS = `
+Examples:
+  $ zos logs hello/web
+  $ zos logs hello/web --follow
+
+Your question is signed, the node fetches it, and seals the answer to your key: nobody on the way
+can read it. It holds the newest 64 KiB.
+`;
+
+export const IMAGE = `
+Example:
+  $ mkfs.erofs -zlz4 web.erofs rootfs/
+  $ zos image web.erofs --url http://192.0.2.1/web.erofs
+
+Nodes fetch the file from any of the addresses, and run it only when its hash and length match.
+`;
+
+export const SCHEMA = `
+Example:
+  $ zos schema > deployment.schema.json
+
+and as the first line of a deployment file:
+  # yaml-language-server: $schema=deployment.schema.json
+`;

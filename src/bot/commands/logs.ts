@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openAnswer, questionId } from '../../contract/question.ts';
+import { signQuestion } from '../../contract/sign.ts';
+import { toHex } from '../../lib/bytes.ts';
+import { SECOND_MS } from '../../lib/units.ts';
+import { findDeployment } from '../deployments.ts';
+import { BotError } from '../errors.ts';
+import { type Grid, openGrid, openNodeBook, type NodeBook, readContract } from '../grid.ts';
+import { readSelf, type Self } from '../store.ts';
+import { openProgress, plain } from '../terminal.ts';
+import { answer, type World } from '../world.ts';
+
+const ANSWER_WAIT_MS = 60 * SECOND_MS;
+const ASK_EVERY_MS = 300;
+const FOLLOW_EVERY_MS = 2 * SECOND_MS;
+
+export type LogsWish = { readonly wanted: string; readonly isFollowed: boolean };
+
+type Asker = {
+  readonly world: World;
+  readonly grid: Grid;
+  readonly self: Self;
+  readonly nodes: NodeBook;
+  readonly contract: string;
+  readonly node: string;
+  readonly workload: string;
+};
+
+/** `zos logs`: asks a container's node for the newest of its log, sealed to this identity. */
+export async function printLogs(world: World, { wanted, isFollowed }: LogsWish): Promise<void> {
+  const [deployment, workload] = wanted.split('/');
+  if (deployment === undefined || workload === undefined || workload === '') {
+    throw new BotError('USAGE', `Write the deployment and the container: zos logs ${wanted}/NAME.`);
+  }
+  const self = await readSelf(world.home);
+  const grid = await openGrid(world);
+  const nodes = openNodeBook(grid);
+  const found = await findDeployment(world, grid, { wanted: deployment, tenant: self.identity.id });
+  const known = await Promise.all(found.contracts.map((id) => readContract(grid, id, nodes)));
+  const names: string[] = [];
+  let place: { contract: string; node: string } | undefined;
+  for (const { contract } of known) {
+    for (const { kind, name } of contract.workloads) {
+      if (kind !== 'container') continue;
+      names.push(name);
+      if (name === workload) place = { contract: contract.id, node: contract.node };
+    }
+  }
+  if (place === undefined) {
+    const sentence = `${found.name} has no container ${workload}; it has ${names.join(', ')}.`;
+    throw new BotError('CONTAINER_UNKNOWN', sentence);
+  }
+  const asker: Asker = { world, grid, self, nodes, workload, ...place };
+  const first = await ask(asker);
+  if (!isFollowed) {
+    answer(world, { container: workload, log: first }, shown(first));
+    return;
+  }
+  await follow(asker, first);
+}
+
+async function follow(asker: Asker, first: string): Promise<void> {
+  const { world } = asker;
+  let before = first;
+  world.terminal.out(shown(first));
+  while (!world.signal.aborted) {
+    try {
+      await sleep(FOLLOW_EVERY_MS, undefined, { signal: world.signal });
+      const after = await ask(asker);
+      world.terminal.out(shown(newPart(before, after)));
+      before = after;
+    } catch (error) {
+      if (!world.signal.aborted) throw error;
+    }
+  }
+}
+
+/** What stands in `after` behind where `before` ended; both are tails of one growing log. */
+export function newPart(before: string, after: string): string {
+  if (after.startsWith(before)) return after.slice(before.length);
+  const anchor = before.slice(-ANCHOR_LENGTH);
+  const at = after.lastIndexOf(anchor);
+  return at < 0 ? after : after.slice(at + anchor.length);
+}
+
+const ANCHOR_LENGTH = 1024;
+
+async function ask(asker: Asker): Promise<string> {
+  const { world, grid, self, nodes, contract, node, workload } = asker;
+  using progress = openProgress(world.terminal, world.nowMs, `asking the node of ${workload}`);
+  const identity = await nodes.identityOf(node);
+  const question = signQuestion(
+    {
+      grid: grid.name,
+      ask: 'logs',
+      contract,
+      node,
+      tenant: self.identity.id,
+      workload,
+      nonce: toHex(randomBytes(16)),
+      atMs: world.nowMs(),
+    },
+    self.keys.signing,
+  );
+  const startedMs = world.nowMs();
+  await grid.client.createQuestion({ question, tenant: self.document });
+  const id = questionId(question);
+  for (;;) {
+    const envelope = await grid.client.answer(id);
+    if (envelope !== undefined) {
+      const expected = { node: identity, grid: grid.name, question: id };
+      const bytes = openAnswer(envelope, expected, self.keys.sealing.secretKey);
+      return new TextDecoder().decode(bytes);
+    }
+    progress.say(`waiting for the answer of ${workload}'s node`);
+    if (world.nowMs() - startedMs > ANSWER_WAIT_MS) {
+      const sentence = `The node of ${workload} has not answered; see \`zos nodes\`, then ask again.`;
+      throw new BotError('TOO_SLOW', sentence);
+    }
+    await sleep(ASK_EVERY_MS, undefined, { signal: world.signal });
+  }
+}
+
+/** Nothing that a container prints moves the cursor or changes the colours of this screen. */
+function shown(log: string): string {
+  return plain(log);
+}

@@ -1,0 +1,65 @@
+import { formatBytes, formatDuration } from '../../lib/units.ts';
+import { type KnownNode, listNodes, openGrid } from '../grid.ts';
+import { paint, plain, shortId, table } from '../terminal.ts';
+import { answer, type World } from '../world.ts';
+
+const HEADING = ['node', 'farm', 'state', 'processors', 'memory', 'storage', 'class', 'seen'];
+
+/** `zos nodes`: what each node offers, what of it is free, and when it was heard of. */
+export async function printNodes(world: World): Promise<void> {
+  const grid = await openGrid(world);
+  const nowMs = world.nowMs();
+  const { known, doubtful } = await listNodes(grid, nowMs);
+  for (const { id, code } of doubtful) {
+    const warning = `Node ${shortId(id)} is left out: what it signed does not hold (${code}).`;
+    world.terminal.err(`${paint(world.terminal, 'yellow', warning)}\n`);
+  }
+  const rows = known.map((node) => rowOf(node, nowMs));
+  const text =
+    rows.length === 0
+      ? `The grid ${grid.name} has no nodes yet; boot one with a join token of \`zos farm token\`.\n`
+      : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}`;
+  answer(world, known.map(valueOf), text);
+}
+
+function rowOf(node: KnownNode, nowMs: number): string[] {
+  const { identity, offer, used, heartbeat, farm } = node;
+  const { cru, mruBytes, sruBytes } = offer.capacity;
+  const share = (free: number, all: number): string =>
+    `${formatBytes(Math.max(0, free))} of ${formatBytes(all)}`;
+  return [
+    shortId(identity.id),
+    farm === null ? '-' : shortId(farm),
+    stateOf(node),
+    `${Math.max(0, cru - used.cpuMillis / 1000)} of ${cru}`,
+    share(mruBytes - used.memoryBytes, mruBytes),
+    share(sruBytes - used.ssdBytes, sruBytes),
+    plain(offer.class),
+    heartbeat === null ? 'never' : `${formatDuration(Math.max(0, nowMs - heartbeat.atMs))} ago`,
+  ];
+}
+
+function stateOf({ isOnline, state }: KnownNode): string {
+  if (state !== 'joined') return 'waits for its farmer';
+  return isOnline ? 'online' : 'offline';
+}
+
+function valueOf(node: KnownNode): unknown {
+  const { identity, offer, used, heartbeat, farm, state, isOnline } = node;
+  const { capacity } = offer;
+  const lastSeenMs = heartbeat?.atMs ?? null;
+  const stages = heartbeat?.stages ?? [];
+  const { id, name } = identity;
+  return {
+    id,
+    name,
+    farm,
+    state,
+    isOnline,
+    class: offer.class,
+    capacity,
+    used,
+    lastSeenMs,
+    stages,
+  };
+}

@@ -1,0 +1,219 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { codeOf, sentenceOf } from '../lib/errors.ts';
+import { HOUR_MS } from '../lib/units.ts';
+import { cancel } from './commands/cancel.ts';
+import { deploy } from './commands/deploy.ts';
+import { printDeployments } from './commands/deployments.ts';
+import { createFarm, makeTokens } from './commands/farm.ts';
+import { newIdentity, showIdentity } from './commands/identity.ts';
+import { printImage } from './commands/image.ts';
+import { printLogs } from './commands/logs.ts';
+import { printNodes } from './commands/nodes.ts';
+import { printStatus } from './commands/status.ts';
+import { deploymentJsonSchema } from './deployment/schema.ts';
+import { parseDuration } from './deployment/units.ts';
+import { BotError, EXIT, exitCodeOf } from './errors.ts';
+import * as help from './commands/help.ts';
+import { paint, type Terminal } from './terminal.ts';
+import type { World } from './world.ts';
+
+/** What `main.ts` knows of the process and the machine. */
+export type Surroundings = {
+  readonly homePath: string;
+  readonly directoryUrl: string | undefined;
+  readonly terminal: Terminal;
+  readonly nowMs: () => number;
+  readonly signal: AbortSignal;
+};
+
+/** Runs the command `zos` with these arguments; answers its exit code and never throws. */
+export async function runZos(args: readonly string[], around: Surroundings): Promise<number> {
+  const program = programOf(around);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    // Commander throws after help or version too, with status 0, and has written its own words.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    return report(error, around, program.opts<{ json?: true }>().json === true);
+  }
+}
+
+function report(error: unknown, { terminal, signal }: Surroundings, isJson: boolean): number {
+  if (signal.aborted && !(error instanceof BotError)) {
+    terminal.err('Stopped.\n');
+    return EXIT.interrupted;
+  }
+  const code = codeOf(error);
+  const sentence = sentenceOf(error);
+  if (isJson) {
+    terminal.err(`${JSON.stringify({ error: { code, sentence } })}\n`);
+  } else {
+    terminal.err(`${paint(terminal, 'red', 'zos:')} ${sentence}\n`);
+    if (code === 'UNEXPECTED' && error instanceof Error) terminal.err(`${error.stack ?? ''}\n`);
+  }
+  return exitCodeOf(error);
+}
+
+type GlobalOptions = { home?: string; directory?: string; json?: true };
+
+function programOf(around: Surroundings): Command {
+  const { terminal } = around;
+  const program = new Command('zos')
+    .description(help.PROGRAM)
+    .option('--directory <url>', 'the grid to talk to; remembered after first use (ZOS_DIRECTORY)')
+    .option('--home <dir>', 'where keys and memory are kept (ZOS_HOME, else ~/.config/zos)')
+    .option('--json', 'answers and errors as JSON, for programs')
+    .addHelpText('after', help.PROGRAM_AFTER)
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false, helpWidth: 96 })
+    .configureOutput({
+      writeOut: terminal.out,
+      writeErr: terminal.err,
+      outputError: (text, write) => write(text.replace(/^error: /, 'zos: ')),
+    })
+    .exitOverride();
+  const world = (): World => {
+    const { home, directory, json } = program.opts<GlobalOptions>();
+    return {
+      home: { path: home ?? around.homePath },
+      directoryUrl: directory ?? around.directoryUrl,
+      isJson: json === true,
+      terminal,
+      nowMs: around.nowMs,
+      signal: around.signal,
+    };
+  };
+  addIdentity(program, world);
+  addFarm(program, world);
+  addDeployments(program, world);
+  addFiles(program, world);
+  return program;
+}
+
+type OpenWorld = () => World;
+
+function addIdentity(program: Command, world: OpenWorld): void {
+  const identity = program
+    .command('identity')
+    .description('who you are: keys made here, kept here');
+  identity
+    .command('new')
+    .description('make your keys; they never leave this machine')
+    .option('--name <name>', 'what others see beside your id', 'me')
+    .addHelpText('after', help.IDENTITY_NEW)
+    .action((options: { name: string }) => newIdentity(world(), options.name));
+  identity
+    .command('show')
+    .description('show your id')
+    .action(() => showIdentity(world()));
+}
+
+function addFarm(program: Command, world: OpenWorld): void {
+  const farm = program.command('farm').description('what a farmer does: own nodes, let them join');
+  farm
+    .command('create')
+    .argument('<name>', 'a-z, 0-9 and dashes')
+    .description('sign a farm and tell the directory')
+    .addHelpText('after', help.FARM_CREATE)
+    .action((name: string) => createFarm(world(), name));
+  farm
+    .command('token')
+    .description('sign join tokens: each lets one node join, once')
+    .addOption(new Option('--count <n>', 'how many').argParser(countOf).default(1))
+    .addOption(
+      new Option('--valid <time>', 'how long they can be used')
+        .argParser(durationOf)
+        .default(24 * HOUR_MS, '24h'),
+    )
+    .option('--out <dir>', 'write a file each there; without it they are printed')
+    .option('--farm <name>', 'which farm, when you have several')
+    .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
+    .addHelpText('after', help.FARM_TOKEN)
+    .action((options: TokenOptions) =>
+      makeTokens(world(), {
+        farm: options.farm,
+        count: options.count,
+        validMs: options.valid,
+        takeBlankDisks: options.takeBlankDisks === true,
+        folder: options.out,
+      }),
+    );
+}
+
+type TokenOptions = {
+  count: number;
+  valid: number;
+  out?: string;
+  farm?: string;
+  takeBlankDisks?: true;
+};
+
+function addDeployments(program: Command, world: OpenWorld): void {
+  program
+    .command('nodes')
+    .description('the nodes of the grid, what they offer and what of it is free')
+    .action(() => printNodes(world()));
+  program
+    .command('deploy')
+    .argument('<file>', 'a deployment in YAML or JSON')
+    .option('--dry-run', 'show what would be signed, and send nothing')
+    .description('place, sign and send a deployment, and follow it until it runs')
+    .addHelpText('after', help.DEPLOY)
+    .action((file: string, options: { dryRun?: true }) =>
+      deploy(world(), { file, isDryRun: options.dryRun === true }),
+    );
+  program
+    .command('deployments')
+    .description('what you have deployed')
+    .action(() => printDeployments(world()));
+  program
+    .command('status')
+    .argument('<id>', 'its name, or the first digits of its id')
+    .description('how each container stands, and why')
+    .action((id: string) => printStatus(world(), id));
+  program
+    .command('logs')
+    .argument('<id/name>', 'the deployment and the container, such as hello/web')
+    .option('-f, --follow', 'go on until Ctrl-C')
+    .description('what a container printed; sealed by its node, for you alone')
+    .addHelpText('after', help.LOGS)
+    .action((wanted: string, options: { follow?: true }) =>
+      printLogs(world(), { wanted, isFollowed: options.follow === true }),
+    );
+  program
+    .command('cancel')
+    .argument('<id>', 'its name, or the first digits of its id')
+    .description('end a deployment now, and follow until its nodes say so')
+    .action((id: string) => cancel(world(), id));
+}
+
+function addFiles(program: Command, world: OpenWorld): void {
+  program
+    .command('image')
+    .argument('<file>', 'a root file system in EROFS')
+    .option('--url <url...>', 'where nodes can fetch it')
+    .description('print the block that names an image in a deployment file')
+    .addHelpText('after', help.IMAGE)
+    .action((file: string, options: { url?: string[] }) =>
+      printImage(world(), { file, urls: options.url ?? [] }),
+    );
+  program
+    .command('schema')
+    .description('print the JSON Schema of deployment files, for editors')
+    .addHelpText('after', help.SCHEMA)
+    .action(() => world().terminal.out(deploymentJsonSchema()));
+}
+
+function countOf(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= 1000) return count;
+  throw new InvalidArgumentError('Write a whole number from 1 to 1000.');
+}
+
+function durationOf(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined && durationMs > 0) return durationMs;
+  throw new InvalidArgumentError('Write a duration such as 90m, 24h or 7d.');
+}
