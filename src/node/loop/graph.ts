@@ -1,6 +1,6 @@
 import { sha256Hex, utf8 } from '../../lib/bytes.ts';
 
-/** Names an item or a fact everywhere in the loop: `<kind> <id>`. */
+/** Names an item or a fact everywhere in the loop; an item's is `<kind> <id>`. */
 export type Key = string;
 
 /** Something that shall be there, and that one driver can bring about. */
@@ -18,8 +18,7 @@ export type Item = {
 
 /** An external item: it can be depended on and never planned, so waiting explains itself. */
 export type Fact = {
-  readonly kind: string;
-  readonly id: string;
+  readonly key: Key;
   readonly isMet: boolean;
   /** Why not yet, with numbers: `62.0 MiB of 140.0 MiB`. */
   readonly because: string;
@@ -56,6 +55,6 @@ export function graphOf(parts: {
   return {
     kinds: parts.kinds,
     items: new Map(parts.items.toReversed().map((item) => [keyOf(item), item])),
-    facts: new Map(parts.facts.map((fact) => [keyOf(fact), fact])),
+    facts: new Map(parts.facts.map((fact) => [fact.key, fact])),
   };
 }

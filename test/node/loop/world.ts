@@ -127,6 +127,6 @@ export function worldGraph(wishes: readonly WorldWish[], facts: readonly FactWis
   return graphOf({
     kinds: KINDS,
     items: wishes.map((wish) => itemOf({ ...wish, spec: wish })),
-    facts: facts.map((fact) => ({ kind: 'fact', ...fact, because: '62 of 140' })),
+    facts: facts.map(({ id, isMet }) => ({ key: `fact ${id}`, isMet, because: '62 of 140' })),
   });
 }

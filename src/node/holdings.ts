@@ -1,0 +1,244 @@
+import { addResources, NO_RESOURCES, type Resources } from '../capacity/spec.ts';
+import type { ContractStore, Kept } from '../contract/store.ts';
+import {
+  type NodeKnowledge,
+  type SignedContract,
+  verifyCancellation,
+  type VerifiedContract,
+  verifyContract,
+  verifySignedContract,
+} from '../contract/verify.ts';
+import type { Wants } from '../contract/wants.ts';
+import { type Envelope, untrustedPayload } from '../identity/envelope.ts';
+import { sha256Hex } from '../lib/bytes.ts';
+import { codeOf, sentenceOf } from '../lib/errors.ts';
+import { DAY_MS } from '../lib/units.ts';
+import { openPeers, type Peers } from './peers.ts';
+
+/** A contract that failed a check, as it is told to the directory. */
+export type Refusal = {
+  readonly contract: string;
+  readonly version: number;
+  readonly code: string;
+  readonly sentence: string;
+};
+
+/** Everything signed that this node goes by. */
+export type Holdings = {
+  readonly held: ReadonlyMap<string, VerifiedContract>;
+  /** By the digest of the payload that was refused. */
+  readonly refused: ReadonlyMap<string, Refusal>;
+  /** Cancelled or past their end, and not yet told to the directory. */
+  readonly ended: ReadonlyMap<string, SignedContract>;
+  readonly peers: Peers;
+  /** Takes in what the directory has; one bad thing changes nothing and holds up nothing. */
+  readonly take: (wants: Wants, nowMs: number) => Promise<void>;
+  /** Ends what is past its end; only with a clock that can be trusted. */
+  readonly expire: (nowMs: number) => Promise<void>;
+  /** The directory knows that it ended. */
+  readonly forget: (contract: string) => Promise<void>;
+};
+
+export type HoldingsParts = {
+  readonly store: ContractStore;
+  readonly grid: string;
+  readonly node: string;
+  /** SHA-256 of the payload of the offer that this node makes now. */
+  readonly offer: string;
+  readonly total: Resources;
+  readonly onBad: (what: string, error: unknown) => void;
+};
+
+/** So long a cancellation is kept: longer than any contract that it could end. */
+const CANCELLATION_MS_KEPT = 400 * DAY_MS;
+
+/**
+ * Opens what the node holds, checking each stored thing anew. Time is not checked here, because the
+ * clock may not be right yet: nothing starts before it is, and then `expire` ends what is over.
+ */
+export async function openHoldings(parts: HoldingsParts): Promise<Holdings> {
+  const holdings = new Ledger(parts);
+  await holdings.load();
+  return holdings;
+}
+
+class Ledger implements Holdings {
+  readonly held = new Map<string, VerifiedContract>();
+  readonly refused = new Map<string, Refusal>();
+  readonly ended = new Map<string, SignedContract>();
+  readonly peers: Peers;
+  /** `<contract> <tenant>`: a stranger's cancellation of somebody else's contract is none. */
+  readonly #cancelled = new Set<string>();
+  readonly #over = new Set<string>();
+  readonly #parts: HoldingsParts;
+
+  constructor(parts: HoldingsParts) {
+    this.#parts = parts;
+    this.peers = openPeers({ ...parts, held: this.held });
+  }
+
+  async load(): Promise<void> {
+    const { store, onBad, grid } = this.#parts;
+    const { kept, damaged } = await store.load();
+    for (const name of damaged) onBad(name, new Error('It is damaged and was left where it is.'));
+    for (const { kind, name, signed, signer } of kept) {
+      if (kind !== 'cancellation') continue;
+      await this.#guard(`stored cancellation ${name}`, async () => {
+        const { contract, tenant } = verifyCancellation(
+          { cancellation: signed, tenant: signer },
+          grid,
+        );
+        this.#cancelled.add(`${contract} ${tenant}`);
+      });
+    }
+    for (const { kind, name, signed, signer } of kept) {
+      if (kind !== 'contract') continue;
+      await this.#guard(`stored contract ${name}`, async () => this.#reload(signed, signer));
+    }
+    for (const { kind, name, signed, signer } of kept) {
+      if (kind !== 'peer') continue;
+      await this.#guard(`stored peer ${name}`, async () => this.peers.reload(signed, signer));
+    }
+  }
+
+  async take(wants: Wants, nowMs: number): Promise<void> {
+    for (const { cancellation, tenant } of wants.cancellations) {
+      await this.#guard('cancellation', async () => this.#cancel(cancellation, tenant, nowMs));
+    }
+    const listed = new Set<string>();
+    for (const { contract, tenant } of wants.contracts) {
+      const digest = digestOf(contract);
+      listed.add(digest);
+      await this.#guard('contract', async () => {
+        await this.#accept({ signed: contract, signer: tenant }, digest, nowMs);
+      });
+    }
+    for (const digest of this.refused.keys()) if (!listed.has(digest)) this.refused.delete(digest);
+    for (const { receipt, node } of wants.peers) {
+      await this.#guard('peer', async () => this.peers.take(receipt, node));
+    }
+  }
+
+  async expire(nowMs: number): Promise<void> {
+    for (const contract of this.held.values())
+      if (nowMs >= contract.notAfterMs) this.#end(contract);
+  }
+
+  async forget(contract: string): Promise<void> {
+    this.ended.delete(contract);
+    await this.#parts.store.remove({ kind: 'contract', name: contract });
+  }
+
+  async #reload(signed: Envelope, signer: Envelope): Promise<void> {
+    const { grid } = this.#parts;
+    const carried = { contract: signed, tenant: signer };
+    const known = verifySignedContract(carried, grid);
+    if (this.#isCancelled(known)) {
+      this.ended.set(known.id, known);
+      return;
+    }
+    const know = (contract: SignedContract): NodeKnowledge => ({
+      ...this.#knowledge(contract),
+      nowMs: contract.notBeforeMs,
+      held: contract,
+    });
+    this.held.set(known.id, verifyContract(carried, know, grid));
+  }
+
+  async #cancel(signed: Envelope, signer: Envelope, nowMs: number): Promise<void> {
+    const { grid, node, store } = this.#parts;
+    const cancellation = verifyCancellation({ cancellation: signed, tenant: signer }, grid);
+    const { contract, tenant } = cancellation;
+    const mark = `${contract} ${tenant}`;
+    if (this.#cancelled.has(mark)) return;
+    if (cancellation.node !== node || nowMs - cancellation.atMs > CANCELLATION_MS_KEPT) return;
+    // On the disk first: what ended once does not come back with the power.
+    await store.put({ kind: 'cancellation', name: `${contract}-${tenant}` }, { signed, signer });
+    this.#cancelled.add(mark);
+    const held = this.held.get(contract);
+    if (held?.tenant === tenant) this.#end(held);
+  }
+
+  async #accept(kept: Kept, digest: string, nowMs: number): Promise<void> {
+    const { grid, store } = this.#parts;
+    const carried = { contract: kept.signed, tenant: kept.signer };
+    const know = (contract: SignedContract): NodeKnowledge => ({
+      ...this.#knowledge(contract),
+      nowMs,
+    });
+    for (const held of this.held.values()) if (held.digest === digest) return;
+    try {
+      const contract = verifyContract(carried, know, grid);
+      await store.put({ kind: 'contract', name: contract.id }, kept);
+      this.held.set(contract.id, contract);
+      this.refused.delete(digest);
+    } catch (error) {
+      this.#refuse(carried, digest, error);
+    }
+  }
+
+  #refuse(carried: { contract: Envelope; tenant: Envelope }, digest: string, error: unknown): void {
+    const known = signedOrNothing(carried, this.#parts.grid);
+    if (known !== undefined && this.#over.has(known.id)) return;
+    if (known !== undefined && codeOf(error) === 'CONTRACT_CANCELLED') {
+      this.ended.set(known.id, known);
+      this.#over.add(known.id);
+      return;
+    }
+    if (this.refused.get(digest)?.code === codeOf(error)) return;
+    // A thing that nobody is known to have signed is named by its own hash, whatever it says it is.
+    const { id: contract, version } = known ?? { id: digest, version: 1 };
+    const refusal = { contract, version, code: codeOf(error), sentence: sentenceOf(error) };
+    this.refused.set(digest, refusal);
+    this.#parts.onBad(`contract ${contract}`, error);
+  }
+
+  #end(contract: SignedContract): void {
+    this.held.delete(contract.id);
+    this.ended.set(contract.id, contract);
+    this.#over.add(contract.id);
+  }
+
+  #isCancelled({ id, tenant }: SignedContract): boolean {
+    return this.#cancelled.has(`${id} ${tenant}`);
+  }
+
+  #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs'> {
+    const { grid, node, offer, total } = this.#parts;
+    const others = [...this.held.values()].filter(({ id }) => id !== contract.id);
+    const usedByOthers = others.reduce(
+      (sum, { resources }) => addResources(sum, resources),
+      NO_RESOURCES,
+    );
+    const isCancelled = this.#isCancelled(contract);
+    const held = this.held.get(contract.id);
+    return { grid, node, offers: new Set([offer]), total, usedByOthers, held, isCancelled };
+  }
+
+  async #guard(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#parts.onBad(what, error);
+    }
+  }
+}
+
+function digestOf(envelope: Envelope): string {
+  try {
+    return sha256Hex(untrustedPayload(envelope, 'contract'));
+  } catch {
+    return sha256Hex(new TextEncoder().encode(JSON.stringify(envelope)));
+  }
+}
+
+function signedOrNothing(
+  carried: { contract: Envelope; tenant: Envelope },
+  grid: string,
+): SignedContract | undefined {
+  try {
+    return verifySignedContract(carried, grid);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,63 @@
+import type { Driver } from '../../lib/driver.ts';
+import { sentenceOf } from '../../lib/errors.ts';
+import { type Graph, type Key, keyOf } from './graph.ts';
+import type { Found, Have } from './step.ts';
+import { withDeadline } from './deadline.ts';
+
+/** A driver as the loop sees it, whatever its spec: the loop hands on only what it gave out. */
+export type LoopDriver = Driver<unknown, unknown> & {
+  /** What a thing uses now, where its label says so. */
+  readonly usesOf?: (have: unknown) => readonly Key[] | undefined;
+};
+
+/** Takes a driver into the loop. */
+export function loopDriver<Spec, Have>(
+  driver: Driver<Spec, Have> & { readonly usesOf?: (have: Have) => readonly Key[] | undefined },
+): LoopDriver {
+  return driver as unknown as LoopDriver;
+}
+
+export type Drivers = ReadonlyMap<string, LoopDriver>;
+
+/** What the drivers saw, before anybody says what is wanted. */
+export type Sight = {
+  readonly things: ReadonlyMap<Key, { kind: string; id: string; have: unknown }>;
+  readonly unseen: ReadonlyMap<string, string>;
+};
+
+/** All kinds side by side, each within the deadline; one that can't be read is named, not fatal. */
+export async function lookAround(
+  drivers: Drivers,
+  options: { readonly deadlineMs: number; readonly signal: AbortSignal },
+): Promise<Sight> {
+  const things = new Map<Key, { kind: string; id: string; have: unknown }>();
+  const unseen = new Map<string, string>();
+  await Promise.all(
+    [...drivers.values()].map(async ({ kind, observe }) => {
+      try {
+        const { result } = withDeadline(observe, options);
+        for (const [id, have] of await result) things.set(keyOf({ kind, id }), { kind, id, have });
+      } catch (error) {
+        unseen.set(kind, sentenceOf(error));
+      }
+    }),
+  );
+  return { things, unseen };
+}
+
+/** What is there as the planner takes it: each thing with its difference from what is wanted. */
+export function haveOf(
+  sight: Sight,
+  want: Graph,
+  world: { readonly drivers: Drivers; readonly busy: ReadonlySet<Key> },
+): Have {
+  const found = new Map<Key, Found>();
+  for (const [key, { kind, id, have }] of sight.things) {
+    const driver = world.drivers.get(kind);
+    if (driver === undefined) continue;
+    const item = want.items.get(key);
+    const difference = item === undefined ? null : driver.compare(item.spec, have);
+    found.set(key, { kind, id, difference, uses: driver.usesOf?.(have) });
+  }
+  return { found, unseen: sight.unseen, busy: world.busy };
+}
