@@ -11,7 +11,9 @@ export type Command = {
   readonly file: string;
   readonly args: readonly string[];
   /** What the program reads on standard input; secrets go here, never in `args`. */
-  readonly stdin?: string | Uint8Array;
+  readonly stdin?: string | Uint8Array | OpenFile;
+  /** Where both its outputs go instead of being returned; it may outlive the program that opened it. */
+  readonly outputTo?: OpenFile;
   readonly deadlineMs?: number;
   /** The most the program may print. */
   readonly outputBytesMax?: number;
@@ -20,6 +22,9 @@ export type Command = {
   /** The whole environment beside `PATH`; nothing is inherited. */
   readonly env?: Readonly<Record<string, string>>;
 };
+
+/** An open file by its descriptor, handed on to a program as it is. */
+export type OpenFile = { readonly fd: number };
 
 /** Where tools are looked up: nothing that a user can write to. */
 export const TOOL_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
@@ -31,7 +36,7 @@ const OUTPUT_BYTES_MAX = 16 * MiB;
 export async function run(command: Command): Promise<string> {
   const tool = command.file.split('/').at(-1) ?? command.file;
   try {
-    const result = await execa(command.file, [...command.args], {
+    const { stdout } = await execa(command.file, [...command.args], {
       env: { PATH: TOOL_PATH, LC_ALL: 'C', ...command.env },
       extendEnv: false,
       shell: false,
@@ -39,14 +44,93 @@ export async function run(command: Command): Promise<string> {
       timeout: command.deadlineMs ?? DEADLINE_MS,
       maxBuffer: command.outputBytesMax ?? OUTPUT_BYTES_MAX,
       forceKillAfterDelay: SECOND_MS,
-      ...(command.stdin === undefined ? { stdin: 'ignore' as const } : { input: command.stdin }),
+      ...stdinOf(command.stdin),
+      ...outputOf(command.outputTo),
       ...(command.signal === undefined ? {} : { cancelSignal: command.signal }),
       ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
     });
-    return result.stdout;
+    return typeof stdout === 'string' ? stdout : '';
   } catch (cause) {
     throw execErrorOf(tool, command, cause);
   }
+}
+
+type Outward = { readonly stdout?: Descriptor; readonly stderr?: Descriptor };
+type Inward = { readonly stdin: 'ignore' | Descriptor } | { readonly input: string | Uint8Array };
+/** Execa takes any descriptor; its types know the first few only. */
+type Descriptor = 3;
+
+function stdinOf(stdin: Command['stdin']): Inward {
+  if (stdin === undefined) return { stdin: 'ignore' };
+  if (typeof stdin === 'string' || stdin instanceof Uint8Array) return { input: stdin };
+  return { stdin: stdin.fd as Descriptor };
+}
+
+function outputOf(file: OpenFile | undefined): Outward {
+  if (file === undefined) return {};
+  return { stdout: file.fd as Descriptor, stderr: file.fd as Descriptor };
+}
+
+export type LongCommand = Omit<Command, 'stdin' | 'outputTo' | 'deadlineMs' | 'outputBytesMax'> & {
+  /** Each line of both its outputs, cut at `LINE_CHARS_MAX`. */
+  readonly onLine?: (line: string) => void;
+};
+
+export type Running = AsyncDisposable & {
+  readonly pid: number;
+  /** Settles when it has ended, whatever the reason; never rejects. */
+  readonly ended: Promise<{
+    readonly exitCode: number | undefined;
+    readonly signal: string | undefined;
+  }>;
+  /** Asks it to end, and makes it after a second. */
+  readonly stop: () => Promise<void>;
+};
+
+const LINE_CHARS_MAX = 4096;
+
+/**
+ * Starts a program that runs beside this one. The kernel ends it when this program ends, however
+ * that comes about (PR_SET_PDEATHSIG). Throws `ExecError` when it can't be started at all.
+ */
+export function start(command: LongCommand): Running {
+  const tool = command.file.split('/').at(-1) ?? command.file;
+  const child = execa('setpriv', ['--pdeathsig', 'KILL', command.file, ...command.args], {
+    env: { PATH: TOOL_PATH, LC_ALL: 'C', ...command.env },
+    extendEnv: false,
+    stdin: 'ignore',
+    all: true,
+    buffer: false,
+    reject: false,
+    forceKillAfterDelay: SECOND_MS,
+    ...(command.signal === undefined ? {} : { cancelSignal: command.signal }),
+    ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new ExecError('TOOL_FAILED', `${tool} could not be started.`);
+  readLines(child.all, command.onLine);
+  const ended = child.then(({ exitCode, signal }) => ({ exitCode, signal }));
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return { pid, ended, stop, [Symbol.asyncDispose]: stop };
+}
+
+function readLines(
+  stream: NodeJS.ReadableStream,
+  onLine: ((line: string) => void) | undefined,
+): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const lines = (rest + text).split(/\r*\n/u);
+    rest = (lines.pop() ?? '').slice(-LINE_CHARS_MAX);
+    for (const line of lines) onLine?.(line.slice(0, LINE_CHARS_MAX));
+  });
+  stream.on('end', () => {
+    if (rest !== '') onLine?.(rest);
+  });
 }
 
 function execErrorOf(tool: string, command: Command, cause: unknown): ExecError {

@@ -1,0 +1,78 @@
+import { containerAddress, nodeAddress } from '../znet/address.ts';
+import type { Difference } from '../lib/driver.ts';
+import { NO_DIFFERENCE } from '../lib/driver.ts';
+import { sha256Hex, utf8 } from '../lib/bytes.ts';
+import { digestOf } from './oci.ts';
+import type { Container } from './spec.ts';
+
+/** A container as it shall stand on this node: the wish of the contract with all names resolved. */
+export type ContainerSpec = {
+  /** `<first 16 digits of the contract's id>-<name>`; crun knows it by that. */
+  readonly id: string;
+  readonly contract: string;
+  readonly container: Container;
+  readonly znet: {
+    /** 32 hex digits, which also name its network namespace. */
+    readonly id: string;
+    readonly address: string;
+    /** The node's own address in it. */
+    readonly nodeAddress: string;
+  } | null;
+};
+
+/** What is there of a container. */
+export type ContainerHave = {
+  readonly id: string;
+  /** Of the wish that it was made from. */
+  readonly digest: string | undefined;
+  readonly state: 'created' | 'running' | 'stopped';
+  readonly pid: number;
+  readonly startedAtMs: number;
+  /** How often the kernel ended it for want of memory. */
+  readonly oomKills: number;
+  readonly logBytes: number;
+};
+
+/** The id that a container has on a node, in crun and in the loop. */
+export function containerIdOf(contractId: string, name: string): string {
+  return `${contractId.slice(0, 16)}-${name}`;
+}
+
+/** Resolves what the contract leaves to be derived. */
+export function containerSpecOf(wish: {
+  readonly contract: string;
+  readonly container: Container;
+  readonly node: string;
+  /** The id of the znet that the container names, if it names one. */
+  readonly znet: string | null;
+}): ContainerSpec {
+  const { contract, container, node, znet } = wish;
+  return {
+    id: containerIdOf(contract, container.name),
+    contract,
+    container,
+    znet:
+      znet === null
+        ? null
+        : {
+            id: znet,
+            address: containerAddress(znet, node, container.name),
+            nodeAddress: nodeAddress(znet, node),
+          },
+  };
+}
+
+/** A container is never changed, only made anew: what runs is what was signed. */
+export function compareContainer(spec: ContainerSpec, have: ContainerHave): Difference {
+  if (have.digest !== digestOf(spec)) return { change: 'replace', because: 'other-wish' };
+  if (have.state === 'created') return { change: 'replace', because: 'never-started' };
+  if (have.state === 'stopped') {
+    return { change: 'replace', because: have.oomKills > 0 ? 'out-of-memory' : 'exited' };
+  }
+  return NO_DIFFERENCE;
+}
+
+/** The node's end of the pair of links between a container and its znet. */
+export function linkNameOf(containerId: string): string {
+  return `c-${sha256Hex(utf8(`zos-link\n${containerId}`)).slice(0, 12)}`;
+}

@@ -1,0 +1,110 @@
+import { readdir } from 'node:fs/promises';
+import { z } from 'zod';
+import { KiB, SECOND_MS } from '../lib/units.ts';
+import { type OpenFile, run } from './exec.ts';
+import { readText } from './files.ts';
+
+/** Where crun keeps what it knows, in memory; a folder for each container. */
+export const CRUN_ROOT = '/run/zos/crun';
+
+export type CrunState = {
+  readonly id: string;
+  readonly bundle: string;
+  /** `created` waits to be started; `stopped` has ended and was not deleted. */
+  readonly state: 'created' | 'running' | 'stopped';
+  readonly pid: number;
+  /** When its first process began, in ticks of 1/100 s since the kernel started. */
+  readonly startTicks: number;
+  /** What its maker wrote on it. */
+  readonly annotations: Readonly<Record<string, string>>;
+};
+
+export type CrunWish = {
+  readonly id: string;
+  readonly signal?: AbortSignal;
+  readonly root?: string;
+};
+
+/**
+ * Makes a container that waits to be started. Its program's outputs go to `output`, which it keeps
+ * open when this process ends. Its standard input is an empty pipe and not `/dev/null`: crun gives
+ * its three files to the container's user, and the host's own `/dev/null` would be among them.
+ */
+export async function createContainer(
+  wish: CrunWish & { readonly bundle: string; readonly output: OpenFile },
+): Promise<void> {
+  await crun(wish, ['create', '--bundle', wish.bundle, wish.id], wish.output);
+}
+
+export async function startContainer(wish: CrunWish): Promise<void> {
+  await crun(wish, ['start', wish.id]);
+}
+
+export async function killContainer(wish: CrunWish & { readonly name: string }): Promise<void> {
+  await crun(wish, ['kill', wish.id, wish.name]);
+}
+
+/** Ends what still runs, and takes away its cgroup and all that crun knows of it. */
+export async function deleteContainer(wish: CrunWish): Promise<void> {
+  await crun(wish, ['delete', '--force', wish.id]);
+}
+
+const STATUS_BYTES_MAX = 64 * KiB;
+const CONFIG_BYTES_MAX = 2048 * KiB;
+
+const statusSchema = z.object({
+  pid: z.int(),
+  'process-start-time': z.int(),
+  bundle: z.string(),
+});
+const configSchema = z.object({ annotations: z.record(z.string(), z.string()).default({}) });
+
+/** Every container that crun knows, read from its own files: no process is started. */
+export async function listContainers(root = CRUN_ROOT): Promise<CrunState[]> {
+  const ids: string[] = await readdir(root).catch(() => []);
+  const states = await Promise.all(ids.map((id) => readState(root, id)));
+  return states.filter((state) => state !== undefined);
+}
+
+async function readState(root: string, id: string): Promise<CrunState | undefined> {
+  const status = await readText(`${root}/${id}/status`, STATUS_BYTES_MAX);
+  // Between two steps of crun's there may be a folder and no status yet, or no longer.
+  if (status === undefined) return undefined;
+  const { pid, 'process-start-time': startTicks, bundle } = statusSchema.parse(JSON.parse(status));
+  const config = (await readText(`${root}/${id}/config.json`, CONFIG_BYTES_MAX)) ?? '{}';
+  const { annotations } = configSchema.parse(JSON.parse(config));
+  const known = { id, bundle, pid, startTicks, annotations };
+  // A process id is used again; together with its start time it is not.
+  if ((await readProcess(pid))?.startTicks !== startTicks) return { ...known, state: 'stopped' };
+  const entries: string[] = await readdir(`${root}/${id}`).catch(() => []);
+  return { ...known, state: entries.includes('exec.fifo') ? 'created' : 'running' };
+}
+
+/** What the kernel shows of a process that is there and has not ended. */
+export async function readProcess(pid: number): Promise<{ startTicks: number } | undefined> {
+  const stat = await readText(`/proc/${pid}/stat`, STATUS_BYTES_MAX).catch(() => undefined);
+  return stat === undefined ? undefined : parseStat(stat);
+}
+
+/** Reads `/proc/PID/stat` (proc_pid_stat(5)); none for a process that is dead or a zombie. */
+export function parseStat(text: string): { startTicks: number } | undefined {
+  // The second field is a name in brackets that may itself hold spaces and brackets.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state = 'X'] = fields;
+  const startTicks = Number(fields[19]);
+  return 'XZ'.includes(state) || !Number.isInteger(startTicks) ? undefined : { startTicks };
+}
+
+async function crun(
+  { signal, root = CRUN_ROOT }: CrunWish,
+  args: readonly string[],
+  output?: OpenFile,
+): Promise<void> {
+  await run({
+    file: 'crun',
+    args: ['--root', root, '--cgroup-manager', 'cgroupfs', ...args],
+    deadlineMs: 20 * SECOND_MS,
+    ...(output === undefined ? {} : { stdin: '', outputTo: output }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}

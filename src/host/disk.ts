@@ -1,0 +1,117 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { MiB, MINUTE_MS } from '../lib/units.ts';
+import { run } from './exec.ts';
+
+/** A whole disk, as the kernel shows it below `/sys/block`. */
+export type Disk = {
+  readonly name: string;
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly isRotating: boolean;
+  readonly isReadOnly: boolean;
+  readonly isRemovable: boolean;
+  readonly model: string;
+  readonly partitions: readonly string[];
+  /** What is built on it: encryption, RAID, volumes. */
+  readonly holders: readonly string[];
+};
+
+/** What is on a disk. */
+export type DiskContent =
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'ext4'; readonly label: string }
+  | { readonly kind: 'foreign'; readonly because: string };
+
+const SECTOR_BYTES = 512;
+const EDGE_BYTES = MiB;
+/** Memory, loops, optical drives, floppies, network: none is a disk of this machine. */
+const NO_DISK = /^(?:loop|ram|zram|sr|fd|nbd|dm-|md|rbd|drbd)/u;
+
+/** All disks of the machine, by name. */
+export async function listDisks(sysPath = '/sys'): Promise<Disk[]> {
+  const names: string[] = await readdir(`${sysPath}/block`);
+  const disks = names.filter((name) => !NO_DISK.test(name)).toSorted();
+  return Promise.all(disks.map((name) => readDisk(name, `${sysPath}/block/${name}`)));
+}
+
+async function readDisk(name: string, folder: string): Promise<Disk> {
+  const text = async (path: string): Promise<string> =>
+    (await readFile(`${folder}/${path}`, 'utf8').catch(() => '')).trim();
+  const entries: string[] = await readdir(folder);
+  const holders: string[] = await readdir(`${folder}/holders`).catch(() => []);
+  return {
+    name,
+    path: `/dev/${name.replaceAll('!', '/')}`,
+    lengthBytes: Number(await text('size')) * SECTOR_BYTES,
+    isRotating: (await text('queue/rotational')) === '1',
+    isReadOnly: (await text('ro')) === '1',
+    isRemovable: (await text('removable')) === '1',
+    model: [await text('device/vendor'), await text('device/model')].join(' ').trim(),
+    partitions: entries.filter((entry) => entry.startsWith(name)),
+    holders,
+  };
+}
+
+/**
+ * Looks at what is on a disk, or in a file as large as one, without a tool in between: all zero in
+ * the first and the last MiB is blank, an ext4 superblock is told by its label, and everything
+ * else belongs to somebody.
+ */
+export async function readContent(path: string): Promise<DiskContent> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const lengthBytes = await lengthOf(file, path);
+  const head = await readAt(file, 0);
+  const label = ext4Label(head);
+  if (label !== undefined) return { kind: 'ext4', label };
+  if (!isZero(head)) return { kind: 'foreign', because: 'it does not begin with zeros' };
+  const tail = await readAt(file, Math.max(0, lengthBytes - EDGE_BYTES));
+  if (!isZero(tail)) return { kind: 'foreign', because: 'it does not end with zeros' };
+  return { kind: 'blank' };
+}
+
+/** A block device says its length in sysfs; its file says zero. */
+async function lengthOf(file: FileHandle, path: string): Promise<number> {
+  const stat = await file.stat();
+  if (!stat.isBlockDevice()) return stat.size;
+  const name = path.replace('/dev/', '').replaceAll('/', '!');
+  return Number(await readFile(`/sys/class/block/${name}/size`, 'utf8')) * SECTOR_BYTES;
+}
+
+async function readAt(file: FileHandle, position: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(EDGE_BYTES), 0, EDGE_BYTES, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** The label of an ext2, ext3 or ext4 file system (ext4's on-disk format, "The Super Block"). */
+export function ext4Label(head: Uint8Array): string | undefined {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  if (bytes.length < 2048 || bytes.readUInt16LE(1024 + 0x38) !== 0xef53) return undefined;
+  const name = bytes.subarray(1024 + 0x78, 1024 + 0x88);
+  const end = name.indexOf(0);
+  return name.toString('latin1', 0, end < 0 ? name.length : end);
+}
+
+/** Whether there is nothing but zeros. */
+export function isZero(bytes: Uint8Array): boolean {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.equals(Buffer.alloc(buffer.length));
+}
+
+/**
+ * Makes an ext4 file system that can seal files (fs-verity). It is never told to go on by force, so
+ * mke2fs looks for itself as well and refuses a disk that holds something or is in use.
+ */
+export async function formatExt4(wish: {
+  readonly path: string;
+  readonly label: string;
+  readonly signal?: AbortSignal;
+}): Promise<void> {
+  const lazy = 'nodiscard,lazy_itable_init=1,lazy_journal_init=1';
+  await run({
+    file: 'mke2fs',
+    args: ['-q', '-t', 'ext4', '-O', 'verity', '-L', wish.label, '-m', '0', '-E', lazy, wish.path],
+    deadlineMs: 10 * MINUTE_MS,
+    ...(wish.signal === undefined ? {} : { signal: wish.signal }),
+  });
+}

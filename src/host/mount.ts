@@ -1,0 +1,74 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { run } from './exec.ts';
+
+/** A mounted file system, as `/proc/self/mountinfo` has it (proc_pid_mountinfo(5)). */
+export type Mount = {
+  readonly path: string;
+  readonly type: string;
+  /** What is mounted: a device, or any word. */
+  readonly source: string;
+  /** Of this mount: `ro`, `nodev`. */
+  readonly options: readonly string[];
+};
+
+export type MountWish = {
+  readonly type: string;
+  readonly source: string;
+  /** Made when it is not there. */
+  readonly path: string;
+  readonly options: readonly string[];
+  readonly signal?: AbortSignal;
+};
+
+/** Everything that is mounted, in the order it was. */
+export async function listMounts(): Promise<Mount[]> {
+  return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+}
+
+/** Whether something is mounted at exactly this path. */
+export async function isMountPoint(path: string): Promise<boolean> {
+  return (await listMounts()).some((mount) => mount.path === path);
+}
+
+export async function mount({ type, source, path, options, signal }: MountWish): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  await run({
+    file: 'mount',
+    args: ['--no-mtab', '--types', type, '--options', options.join(','), '--', source, path],
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** Takes down what is mounted at a path; an error when it is in use. */
+export async function unmount(path: string, signal?: AbortSignal): Promise<void> {
+  await run({
+    file: 'umount',
+    args: ['--no-mtab', '--', path],
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** Reads the kernel's list of mounts. */
+export function parseMountinfo(text: string): Mount[] {
+  return text.split('\n').flatMap((line) => {
+    const [before = '', after = ''] = line.split(' - ');
+    const [, , , , path, options] = before.split(' ');
+    const [type, source] = after.split(' ');
+    if (path === undefined || options === undefined || type === undefined) return [];
+    return [
+      {
+        path: unescapeOctal(path),
+        type,
+        source: unescapeOctal(source ?? ''),
+        options: options.split(','),
+      },
+    ];
+  });
+}
+
+/** Space, tab, newline and backslash are written as `\040` and so on. */
+function unescapeOctal(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/gu, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}
