@@ -1,5 +1,6 @@
 import { sentenceOf } from '../../lib/errors.ts';
 import { withDeadline } from './deadline.ts';
+import { openGate } from './gate.ts';
 import { type Graph, type Key, keyOf } from './graph.ts';
 import { GONE, type Outcome } from './memory.ts';
 import type { Drivers, Sight } from './observation.ts';
@@ -80,27 +81,4 @@ async function act(step: WorkStep, { want, sight, drivers }: Execution, signal: 
     default:
       step.do satisfies never;
   }
-}
-
-type Gate = <T>(work: () => Promise<T>) => Promise<T>;
-
-/** Lets so many through at once, the others in the order they came. */
-function openGate(width: number): Gate {
-  let free = width;
-  const queue: (() => void)[] = [];
-  return async (work) => {
-    if (free > 0) free -= 1;
-    else {
-      const turn = Promise.withResolvers<void>();
-      queue.push(turn.resolve);
-      await turn.promise;
-    }
-    try {
-      return await work();
-    } finally {
-      const next = queue.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
 }

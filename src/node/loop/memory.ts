@@ -8,7 +8,8 @@ export const TRIES_MAX = 8;
 export const STABLE_MS = MINUTE_MS;
 const BACK_OFF_MS = SECOND_MS;
 const BACK_OFF_MS_MAX = 2 * MINUTE_MS;
-const GAVE_UP_MS = 15 * MINUTE_MS;
+/** So long an item that was given up rests before it is tried again. */
+export const GAVE_UP_MS = 15 * MINUTE_MS;
 
 /** What the loop remembers of an item's tries; it is lost with the process, and nothing hangs on it. */
 export type Attempt = {

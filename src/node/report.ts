@@ -1,0 +1,135 @@
+import { type Heartbeat, heartbeatSchema, receiptSchema } from '../contract/receipt.ts';
+import { type Envelope, type Signer, signEnvelope } from '../identity/envelope.ts';
+import { SECOND_MS } from '../lib/units.ts';
+import type { Statement } from './status.ts';
+
+export const HEARTBEAT_MS = 30 * SECOND_MS;
+const RETRY_MS = SECOND_MS;
+const RETRY_MS_MAX = 30 * SECOND_MS;
+/** Between two receipts of one contract: progress is told, not shouted. */
+const QUIET_MS = SECOND_MS;
+
+export type Sending = {
+  /** Resolves when the directory has it; throws, with `isFinal` when trying again is no use. */
+  readonly receipt: (envelope: Envelope) => Promise<void>;
+  readonly heartbeat: (envelope: Envelope) => Promise<void>;
+  readonly isFinal: (error: unknown) => boolean;
+};
+
+export type ReportParts = {
+  readonly grid: string;
+  readonly node: string;
+  readonly signer: Signer;
+  readonly sending: Sending;
+  /** The next number: higher than every one before, also of earlier boots. */
+  readonly nextSeq: (nowMs: number) => Promise<number>;
+  readonly clock: () => number;
+  readonly chance: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly life: () => Promise<Omit<Heartbeat, 'grid' | 'node' | 'seq' | 'atMs'>>;
+  /** The directory has a receipt with this state. */
+  readonly onTold: (statement: Statement) => void;
+  readonly onTrouble: (what: string, error: unknown) => void;
+};
+
+export type Reporter = {
+  /** What there is to say now; only what differs from the last word is sent. */
+  readonly say: (statements: readonly Statement[]) => void;
+  /** Sends receipts and heartbeats until the signal fires. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+};
+
+/** Signs and numbers what the node says, and sends it until the directory has it. */
+export function openReporter(parts: ReportParts): Reporter {
+  const waiting = new Map<string, Statement>();
+  const said = new Map<string, { text: string; atMs: number }>();
+  let alarm = Promise.withResolvers<void>();
+
+  const say = (statements: readonly Statement[]): void => {
+    for (const statement of statements) {
+      const key = keyOf(statement);
+      // The last word counts, even when what waited to be sent was another one before.
+      if (said.get(key)?.text === JSON.stringify(statement)) waiting.delete(key);
+      else waiting.set(key, statement);
+    }
+    if (waiting.size > 0) alarm.resolve();
+  };
+
+  const sendOne = async (key: string, statement: Statement): Promise<void> => {
+    const { grid, node, clock } = parts;
+    const atMs = clock();
+    const seq = await parts.nextSeq(atMs);
+    const receipt = receiptSchema.parse({ grid, node, seq, atMs, ...statement });
+    try {
+      await parts.sending.receipt(signEnvelope('receipt', receipt, parts.signer));
+    } catch (error) {
+      if (!parts.sending.isFinal(error)) throw error;
+      parts.onTrouble('receipt', error);
+    }
+    said.set(key, { text: JSON.stringify(statement), atMs: clock() });
+    if (waiting.get(key) === statement) waiting.delete(key);
+    parts.onTold(statement);
+  };
+
+  const sendReceipts = async (signal: AbortSignal): Promise<void> => {
+    let failures = 0;
+    while (!signal.aborted) {
+      const due = [...waiting].filter(([key]) => !isLoud(said.get(key), parts.clock()));
+      try {
+        for (const [key, statement] of due) await sendOne(key, statement);
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        parts.onTrouble('receipt', error);
+        await parts.sleep(retryMs(failures, parts.chance()), signal);
+        continue;
+      }
+      if (waiting.size > 0) await parts.sleep(QUIET_MS, signal);
+      else {
+        alarm = Promise.withResolvers<void>();
+        await Promise.race([alarm.promise, parts.sleep(HEARTBEAT_MS, signal)]);
+      }
+    }
+  };
+
+  const sendHeartbeats = async (signal: AbortSignal): Promise<void> => {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        const { grid, node, clock } = parts;
+        const atMs = clock();
+        const seq = await parts.nextSeq(atMs);
+        const life = await parts.life();
+        const heartbeat = heartbeatSchema.parse({ grid, node, seq, atMs, ...life });
+        await parts.sending.heartbeat(signEnvelope('heartbeat', heartbeat, parts.signer));
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        parts.onTrouble('heartbeat', error);
+      }
+      const delayMs = failures > 0 ? retryMs(failures, parts.chance()) : HEARTBEAT_MS;
+      await parts.sleep(delayMs, signal);
+    }
+  };
+
+  return {
+    say,
+    run: async (signal) => {
+      await Promise.all([sendReceipts(signal), sendHeartbeats(signal)]);
+    },
+  };
+}
+
+/** A refusal is told beside what is held of the same contract, not instead of it. */
+function keyOf({ contract, version, state }: Statement): string {
+  return state === 'refused' ? `${contract} ${version} refused` : contract;
+}
+
+function isLoud(before: { atMs: number } | undefined, nowMs: number): boolean {
+  return before !== undefined && Math.abs(nowMs - before.atMs) < QUIET_MS;
+}
+
+function retryMs(failures: number, jitter: number): number {
+  const delayMs = Math.min(RETRY_MS * 2 ** (failures - 1), RETRY_MS_MAX);
+  return delayMs * (0.5 + jitter / 2);
+}

@@ -1,0 +1,114 @@
+import type { Receipt } from '../contract/receipt.ts';
+import type { SignedContract, VerifiedContract } from '../contract/verify.ts';
+import { formatDuration } from '../lib/units.ts';
+import { znetIdOf } from '../znet/address.ts';
+import type { ZnetEnd } from '../znet/spec.ts';
+import type { Refusal } from './holdings.ts';
+import { type Key, keyOf } from './loop/graph.ts';
+import { GAVE_UP_MS } from './loop/memory.ts';
+import type { View } from './loop/reconcile.ts';
+import type { WaitStep } from './loop/step.ts';
+import { containerIdOf } from './wishes.ts';
+
+/** A receipt without what numbers and dates it. */
+export type Statement = Omit<Receipt, 'grid' | 'node' | 'seq' | 'atMs'>;
+
+type WorkloadState = Receipt['workloads'][number];
+
+export type Known = {
+  readonly view: View;
+  readonly held: Iterable<VerifiedContract>;
+  readonly refused: Iterable<Refusal>;
+  readonly ended: Iterable<SignedContract>;
+  /** Of a container that runs: what the kernel shows. */
+  readonly processOf: (id: string) => { pid: number; startedAtMs: number } | undefined;
+  /** Of a znet that stands: this node's end of it. */
+  readonly endOf: (znet: string) => ZnetEnd | undefined;
+};
+
+/** What this node has to say of every contract it knows; pure. */
+export function statementsOf(known: Known): readonly Statement[] {
+  return [
+    ...[...known.refused].map(refusedStatement),
+    ...[...known.held].map((contract) => heldStatement(contract, known)),
+    ...[...known.ended].flatMap((contract) => endedStatement(contract, known.view)),
+  ];
+}
+
+function refusedStatement({ contract, version, code, sentence }: Refusal): Statement {
+  const refusal = { code: code.slice(0, 60), sentence: sentence.slice(0, SENTENCE_MAX) };
+  return { contract, version, state: 'refused', refusal, workloads: [], znetEnds: [] };
+}
+
+const SENTENCE_MAX = 500;
+
+function heldStatement(contract: VerifiedContract, known: Known): Statement {
+  const { id, version } = contract;
+  const workloads = contract.workloads.map((workload): WorkloadState => {
+    const { kind, name } = workload;
+    if (kind === 'znet')
+      return { kind, name, ...znetState(znetIdOf(contract.tenant, name), known) };
+    return { kind, name, ...containerState(containerIdOf(id, name), known) };
+  });
+  const isRunning = workloads.every(({ state }) => state === 'running');
+  const znetEnds = contract.workloads.flatMap(({ kind, name }) => {
+    const end = kind === 'znet' ? known.endOf(znetIdOf(contract.tenant, name)) : undefined;
+    return end === undefined ? [] : [end];
+  });
+  return { contract: id, version, state: isRunning ? 'running' : 'accepted', workloads, znetEnds };
+}
+
+/** An ended contract is told of when nothing of it runs any more. */
+function endedStatement({ id, version }: SignedContract, { have }: View): readonly Statement[] {
+  const prefix = `container ${containerIdOf(id, '')}`;
+  const isGone = ![...have.found.keys()].some((key) => key.startsWith(prefix));
+  if (!isGone || have.unseen.has('container')) return [];
+  return [{ contract: id, version, state: 'ended', workloads: [], znetEnds: [] }];
+}
+
+type Told = Omit<WorkloadState, 'kind' | 'name'>;
+
+function containerState(id: string, known: Known): Told {
+  const key = keyOf({ kind: 'container', id });
+  const process = known.processOf(id);
+  const hold = holdOf(key, known.view);
+  if (process !== undefined) {
+    return { state: 'running', because: hold === undefined ? '' : sentenceOf(hold), ...process };
+  }
+  return told(key, known.view, hold);
+}
+
+function znetState(id: string, known: Known): Told {
+  const key = keyOf({ kind: 'znet', id });
+  const hold = holdOf(key, known.view);
+  const isThere = known.endOf(id) !== undefined;
+  return isThere && hold === undefined
+    ? { state: 'running', because: '' }
+    : told(key, known.view, hold);
+}
+
+function told(key: Key, { steps, have }: View, hold: WaitStep | undefined): Told {
+  if (hold !== undefined) {
+    const state = hold.because === 'gave-up' ? 'failed' : 'waiting';
+    return { state, because: sentenceOf(hold) };
+  }
+  const step = steps.find((candidate) => keyOf(candidate) === key);
+  const because = step?.because ?? have.found.get(key)?.difference?.because ?? 'not seen yet';
+  return { state: 'waiting', because: `is being made: ${because}` };
+}
+
+function holdOf(key: Key, { steps }: View): WaitStep | undefined {
+  return steps.find((step) => step.do === 'wait' && keyOf(step) === key) as WaitStep | undefined;
+}
+
+function sentenceOf({ because, sentence }: WaitStep): string {
+  const text = because === 'item' || because === 'fact' || because === 'hope' ? 'waits for ' : '';
+  const again =
+    because === 'gave-up' ? `; given up, tried again in ${formatDuration(GAVE_UP_MS)}` : '';
+  return shortIds(`${text}${sentence}${again}`).slice(0, SENTENCE_MAX);
+}
+
+/** Ids in texts for people: the first twelve digits tell them apart. */
+export function shortIds(text: string): string {
+  return text.replaceAll(/\b([0-9a-f]{12})[0-9a-f]{20,}\b/gu, '$1');
+}
