@@ -10,4 +10,6 @@ export class BootError extends ZosError<
   | 'GUEST_ENDED'
   | 'GUEST_TOO_SLOW'
   | 'LINK_MISSING'
+  | 'ALREADY_RUNNING'
+  | 'USAGE'
 > {}
