@@ -1,0 +1,99 @@
+import { type Running, start } from '../exec.ts';
+
+export type BootClients = {
+  /** Where iPXE finds its script. */
+  readonly scriptUrl: string;
+  /** Holds `undionly.kpxe` and `snponly.efi`, for clients that are not iPXE; none without. */
+  readonly tftpFolder?: string;
+};
+
+export type DnsmasqWish = {
+  /** The network namespace to run in; the host's if none. */
+  readonly netns?: string;
+  readonly link: string;
+  /** A folder of its own that the unprivileged user may write to. */
+  readonly folder: string;
+  /**
+   * Own addresses, or `proxy`: only the answer to "what do I boot", beside a DHCP server that is
+   * there already.
+   */
+  readonly addresses:
+    | { readonly from: string; readonly to: string; readonly router?: string }
+    | { readonly proxy: string };
+  readonly boot?: BootClients;
+  readonly onLine?: (line: string) => void;
+};
+
+/** `nobody` and `nogroup` on Debian. */
+export const DNSMASQ_USER_ID = 65534;
+
+const CAPABILITIES = '-all,+net_admin,+net_raw,+net_bind_service';
+
+/** Starts DHCP (and TFTP) without DNS, as a user who owns nothing. Throws `ExecError`. */
+export function startDnsmasq(wish: DnsmasqWish): Running {
+  const inside = wish.netns === undefined ? [] : ['ip', 'netns', 'exec', wish.netns];
+  const user = ['setpriv', '--reuid', `${DNSMASQ_USER_ID}`, '--regid', `${DNSMASQ_USER_ID}`];
+  const capabilities = ['--clear-groups', '--inh-caps', CAPABILITIES];
+  const ambient = ['--ambient-caps', CAPABILITIES, '--no-new-privs', '--pdeathsig', 'KILL'];
+  const [file = '', ...args] = [
+    ...inside,
+    ...user,
+    ...capabilities,
+    ...ambient,
+    'dnsmasq',
+    ...dnsmasqArgs(wish),
+  ];
+  return start({ file, args, ...(wish.onLine === undefined ? {} : { onLine: wish.onLine }) });
+}
+
+/** dnsmasq's options for a wish; everything it writes is in the folder. */
+export function dnsmasqArgs({ link, folder, addresses, boot }: DnsmasqWish): string[] {
+  return [
+    ...['--keep-in-foreground', '--log-facility=-', '--conf-file=/dev/null', '--port=0'],
+    ...[`--interface=${link}`, '--bind-interfaces', '--except-interface=lo', '--no-ping'],
+    ...[
+      `--dhcp-leasefile=${folder}/leases`,
+      '--dhcp-authoritative',
+      '--log-dhcp',
+      '--user=',
+      '--pid-file=',
+    ],
+    ...addressArgs(addresses),
+    ...(boot === undefined ? [] : bootArgs(boot, 'proxy' in addresses)),
+  ];
+}
+
+function addressArgs(addresses: DnsmasqWish['addresses']): string[] {
+  if ('proxy' in addresses) return [`--dhcp-range=${addresses.proxy},proxy`];
+  const { from, to, router } = addresses;
+  // Option 3 without a value: no way out, rather than dnsmasq's own address.
+  const way = router === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${router}`;
+  return [`--dhcp-range=${from},${to},1h`, way];
+}
+
+/** iPXE says so in its user class (option 77); others are given iPXE first. */
+function bootArgs({ scriptUrl, tftpFolder }: BootClients, isProxy: boolean): string[] {
+  const isIpxe = ['--dhcp-userclass=set:ipxe,iPXE', '--dhcp-match=set:ipxe,175'];
+  const script = isProxy
+    ? ['X86PC', 'X86-64_EFI', 'BC_EFI'].map(
+        (architecture) => `--pxe-service=tag:ipxe,${architecture},"Zero-OS",${scriptUrl}`,
+      )
+    : [`--dhcp-boot=tag:ipxe,${scriptUrl}`];
+  if (tftpFolder === undefined) return [...isIpxe, ...script];
+  const tftp = ['--enable-tftp', `--tftp-root=${tftpFolder}`, '--tftp-no-fail', '--tftp-secure'];
+  const loaders = isProxy
+    ? [
+        '--pxe-service=tag:!ipxe,X86PC,"Zero-OS",undionly.kpxe',
+        '--pxe-service=tag:!ipxe,X86-64_EFI,"Zero-OS",snponly.efi',
+        '--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",snponly.efi',
+      ]
+    : [
+        ...[
+          '--dhcp-match=set:efi,option:client-arch,7',
+          '--dhcp-match=set:efi,option:client-arch,9',
+        ],
+        '--dhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe',
+        '--dhcp-boot=tag:!ipxe,tag:efi,snponly.efi',
+      ];
+  return [...isIpxe, ...script, ...tftp, ...loaders];
+}
