@@ -9,6 +9,8 @@ if (role === 'boot' && process.argv.length === 3) {
 } else if (role === 'agent' && process.argv.length === 3) {
   await import('../src/node/main.ts');
 } else {
-  console.error('zos-node: it is started by PID 1, as `boot` or as `agent`, and does nothing else.');
+  console.error(
+    'zos-node: it is started by PID 1, as `boot` or as `agent`, and does nothing else.',
+  );
   process.exitCode = 2;
 }

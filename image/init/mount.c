@@ -28,14 +28,19 @@ static const struct mounting MOUNTS[] = {
     {"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0600,ptmxmode=0666", false},
     {"tmpfs", "/dev/shm", STRICT, "mode=1777,size=16m", false},
     {"mqueue", "/dev/mqueue", STRICT, 0, false},
-    /* crun makes its state here; containers' root folders are mounts of their own. */
-    {"tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755,size=25%", true},
+    /* Root folders of containers are mounts of their own: nothing is run from here. */
+    {"tmpfs", "/run", STRICT, "mode=0755,size=25%", true},
     /* An image mounted from a file has to lie on ramfs: tmpfs can't serve erofs (read_folio). */
     {"ramfs", "/run/zos/boot", STRICT, "mode=0700", false},
     {"tmpfs", "/tmp", STRICT, "mode=1777,size=10%", true},
     {"tmpfs", "/var", STRICT, "mode=0755,size=5%", true},
 };
+
+/* Folders in those mounts that a tool expects and does not make. */
+static const char *const FOLDERS[] = {"/run/zos", "/run/dhcpcd", "/var/lib", "/var/lib/dhcpcd"};
+
 #define MOUNT_COUNT (sizeof MOUNTS / sizeof *MOUNTS)
+#define FOLDER_COUNT (sizeof FOLDERS / sizeof *FOLDERS)
 
 static const char *below(char *buffer, const char *root, const char *path) {
   buffer[0] = 0;
@@ -52,6 +57,7 @@ void mount_all(const char *root) {
     mkdir(below(path, root, m->path), 0755);
     if (mount(m->type, path, m->type, m->flags, m->options) != 0) say("can't mount", path, errno);
   }
+  for (size_t i = 0; i < FOLDER_COUNT; i++) mkdir(below(path, root, FOLDERS[i]), 0755);
 }
 
 int mount_image(const char *file, const char *target) {

@@ -24,7 +24,12 @@ export const COMPRESSION = ['-zzstd,level=9', '-C131072'];
 export async function makeErofs(wish: ErofsWish): Promise<string> {
   const options = [
     ...(wish.compression ?? COMPRESSION),
-    ...['-T0', `-U${UUID}`, '--all-root', '-x-1', '--workers=2', '--quiet'],
+    '-T0',
+    `-U${UUID}`,
+    '--all-root',
+    '-x-1',
+    '--workers=2',
+    '--quiet',
   ];
   const key = sha256Hex(utf8([await keyOfTree(wish.entries), ...options].join('\n')));
   return makeOnce({

@@ -10,9 +10,9 @@ import { ImageError } from '../errors.ts';
 import { makeOnce } from './phase.ts';
 import type { Pins } from '../debian/pins.ts';
 
-const ENTRY = 'src/node/main.ts';
-/** Without a seed V8 salts its hash tables, and the code cache is another one at every build. */
-const FIXED_SEED = ['--predictable', '--hash-seed=1', '--random-seed=1'];
+const ENTRY = 'image/entry.ts';
+/** Without a seed the code cache is another one at every build; other seeds make V8 reject it. */
+const FIXED_SEED = '--random-seed=1';
 
 export type Executable = {
   readonly path: string;
@@ -54,7 +54,7 @@ export async function makeExecutable(wish: {
     make: async (part) => {
       const file = join(work, 'zos-node.json');
       await writeFile(file, JSON.stringify({ ...config, output: part }));
-      const args = [...FIXED_SEED, '--build-sea', file];
+      const args = [FIXED_SEED, '--build-sea', file];
       await run({ file: node, args, cwd: work, deadlineMs: 5 * MINUTE_MS });
       await chmod(part, 0o755);
     },

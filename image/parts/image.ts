@@ -74,7 +74,7 @@ async function makeProducts(wish: BuildWish, executable: string): Promise<Parts[
   const root = await readFile(wish.paths.trustedRoot, 'utf8').catch(() => undefined);
   if (root === undefined) {
     wish.say(
-      `no ${wish.paths.trustedRoot}: this image trusts no release; run npm run release first`,
+      `no ${wish.paths.trustedRoot}: the image will trust no release; first run: npm run release -- --keys`,
     );
   }
   const release = { name: 'zero-os', version: wish.version, notBefore: wish.pins.release.date };

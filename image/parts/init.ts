@@ -3,11 +3,10 @@ import { run } from '../../src/host/exec.ts';
 import { MINUTE_MS } from '../../src/lib/units.ts';
 import type { Stage } from '../files.ts';
 
-const FLAGS = [
-  ...['-static', '-std=c17', '-Os', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror'],
-  ...['-ffunction-sections', '-fdata-sections', '-fno-asynchronous-unwind-tables'],
-  ...['-Wl,--gc-sections', '-Wl,--build-id=none', '-s'],
-];
+const FLAGS = (
+  '-static -std=c17 -Os -D_GNU_SOURCE -Wall -Wextra -Werror -ffunction-sections -fdata-sections ' +
+  '-fno-asynchronous-unwind-tables -Wl,--gc-sections -Wl,--build-id=none -s'
+).split(' ');
 const SHARED = ['console', 'files', 'module', 'mount', 'supervise'];
 
 /** Compiles a stage's PID 1 from the sources in `init/`: static, against musl, some 30 KB. */
