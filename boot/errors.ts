@@ -11,5 +11,6 @@ export class BootError extends ZosError<
   | 'GUEST_TOO_SLOW'
   | 'LINK_MISSING'
   | 'ALREADY_RUNNING'
+  | 'PROGRAM_FAILED'
   | 'USAGE'
 > {}
