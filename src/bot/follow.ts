@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { formatDuration, MINUTE_MS, SECOND_MS } from '../lib/units.ts';
+import { codeOf, sentenceOf } from '../lib/errors.ts';
+import { formatDuration, MINUTE_MS } from '../lib/units.ts';
 import { BotError } from './errors.ts';
 import { type Grid, type KnownContract, type NodeBook, readContract } from './grid.ts';
 import { openProgress, paint, plain, shortId } from './terminal.ts';
 import type { World } from './world.ts';
 
 const ASK_EVERY_MS = 500;
-/** A failed container may be on its second try already; it is believed when it stays so. */
-const FAILED_AFTER_MS = 10 * SECOND_MS;
+/** A directory that starts again is away for a moment. */
+const FAILURES_MAX = 8;
 /** No news for this long, and the command stops waiting; what was sent goes on. */
 const SILENCE_MS_MAX = 10 * MINUTE_MS;
 
@@ -46,23 +47,24 @@ export async function followRunning(
   wanted: ReadonlyMap<string, number>,
 ): Promise<void> {
   const told = new Map<string, string>();
-  const failedSince = new Map<string, number>();
   await pollUntil(follow, [...wanted.keys()], (contracts) => {
-    let isDone = true;
+    const open: Stage[] = [];
     for (const known of contracts) {
       const version = wanted.get(known.contract.id) ?? 1;
       refuseEnded(known, version, follow);
       for (const stage of stagesOf(known, version)) {
-        const news = `${stage.state} ${stage.because}`;
-        if (told.get(stage.subject) !== news) tell(follow, stage);
-        told.set(stage.subject, news);
-        if (stage.state !== 'running') isDone = false;
-        refuseFailed(stage, failedSince, follow);
+        if (told.get(stage.subject) !== stage.state) tell(follow, stage);
+        told.set(stage.subject, stage.state);
+        if (stage.state === 'failed') throw failure(stage, follow);
+        if (stage.state !== 'running') open.push(stage);
       }
     }
-    const waits = [...told].filter(([, news]) => !news.startsWith('running'));
-    const waiting = waits.map(([subject]) => subject).join(', ');
-    return { isDone, news: [...told.values()].join('\n'), waiting };
+    // A node's own state only repeats what its containers wait for.
+    const containers = open.filter(({ subject }) => subject.startsWith('container'));
+    const waiting = (containers.length > 0 ? containers : open).map(
+      ({ subject, because }) => `${subject}${because === '' ? '' : ` (${plain(because)})`}`,
+    );
+    return { isDone: open.length === 0, waiting: waiting.join(', ') };
   });
 }
 
@@ -78,13 +80,14 @@ export async function followEnded(follow: Follow, ids: readonly string[]): Promi
     }
     const open = contracts.filter(({ contract }) => !told.has(contract.id));
     const waiting = open.map(({ contract }) => `node ${shortId(contract.node)}`).join(', ');
-    return { isDone: open.length === 0, news: String(told.size), waiting };
+    return { isDone: open.length === 0, waiting };
   });
 }
 
 /** Whether nothing of a contract is left: its node said so, or never took it. */
-export function hasEnded({ receipt, state }: KnownContract): boolean {
-  if (receipt === null) return state !== 'reserved';
+export function hasEnded({ receipt, state, isAwaited }: KnownContract): boolean {
+  // Without a word of the node: it may have taken it, until the time to say so is over.
+  if (receipt === null) return state !== 'reserved' && !isAwaited;
   return receipt.state === 'ended' || receipt.state === 'refused';
 }
 
@@ -101,8 +104,11 @@ export function stagesOf({ contract, receipt }: KnownContract, version: number):
     state: workload.state,
     because: workload.because,
   }));
-  const containers = stages.filter((stage) => stage.subject.startsWith('container'));
-  return [{ subject, state, because: '' }, ...containers];
+  // What a network waits for, its containers wait for too; only its failure stands by itself.
+  const shown = stages.filter(
+    (stage) => stage.subject.startsWith('container') || stage.state === 'failed',
+  );
+  return [{ subject, state, because: '' }, ...shown];
 }
 
 function refuseEnded(known: KnownContract, version: number, { name }: Follow): void {
@@ -116,7 +122,7 @@ function refuseEnded(known: KnownContract, version: number, { name }: Follow): v
       { facts: { contract: contract.id, code } },
     );
   }
-  if (state === 'released') {
+  if (state === 'released' || (known.dropped.has(version) && receipt !== null)) {
     throw new BotError(
       'CONTRACT_REFUSED',
       `Node ${node} did not take its contract in time, so it was released and costs nothing; ` +
@@ -128,24 +134,16 @@ function refuseEnded(known: KnownContract, version: number, { name }: Follow): v
   }
 }
 
-function refuseFailed(stage: Stage, since: Map<string, number>, follow: Follow): void {
-  if (stage.state !== 'failed') {
-    since.delete(stage.subject);
-    return;
-  }
-  const nowMs = follow.world.nowMs();
-  const firstMs = since.get(stage.subject) ?? nowMs;
-  since.set(stage.subject, firstMs);
-  if (nowMs - firstMs < FAILED_AFTER_MS) return;
-  const container = stage.subject.replace('container ', '');
-  throw new BotError(
+function failure({ subject, because }: Stage, { name }: Follow): BotError {
+  const container = subject.replace('container ', '');
+  return new BotError(
     'CONTAINER_FAILED',
-    `${stage.subject} failed: ${plain(stage.because)}. Read \`zos logs ${follow.name}/${container}\`, ` +
-      `then change the file and deploy it again, or end it with \`zos cancel ${follow.name}\`.`,
+    `${subject} failed: ${plain(because)}. Read \`zos logs ${name}/${container}\`, then change ` +
+      `the file and deploy it again, or end it with \`zos cancel ${name}\`.`,
   );
 }
 
-type Look = { readonly isDone: boolean; readonly news: string; readonly waiting: string };
+type Look = { readonly isDone: boolean; readonly waiting: string };
 
 async function pollUntil(
   follow: Follow,
@@ -154,16 +152,27 @@ async function pollUntil(
 ): Promise<void> {
   const { world, grid, nodes, name } = follow;
   using progress = openProgress(world.terminal, world.nowMs, 'waiting for the nodes');
+  let seen: Look = { isDone: false, waiting: 'the nodes' };
   let news = '';
+  let failures = 0;
   let newsMs = world.nowMs();
   for (;;) {
-    const contracts = await Promise.all(ids.map((id) => readContract(grid, id, nodes)));
-    progress.clear();
-    const seen = look(contracts);
+    try {
+      const contracts = await Promise.all(ids.map((id) => readContract(grid, id, nodes)));
+      failures = 0;
+      progress.clear();
+      seen = look(contracts);
+    } catch (error) {
+      failures += 1;
+      if (!codeOf(error).startsWith('HTTP_') || failures > FAILURES_MAX) throw error;
+      progress.say(`trying again: ${sentenceOf(error)}`);
+      await sleep(failures * ASK_EVERY_MS, undefined, { signal: world.signal });
+      continue;
+    }
     if (seen.isDone) return;
     progress.say(`waiting for ${seen.waiting}`);
-    if (seen.news !== news) newsMs = world.nowMs();
-    news = seen.news;
+    if (seen.waiting !== news) newsMs = world.nowMs();
+    news = seen.waiting;
     if (world.nowMs() - newsMs > SILENCE_MS_MAX) {
       throw new BotError(
         'TOO_SLOW',

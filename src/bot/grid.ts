@@ -49,7 +49,11 @@ export async function openGrid(world: World): Promise<Grid> {
       'No directory is known yet; name one once with --directory URL, or set ZOS_DIRECTORY.',
     );
   }
-  const client = openClient({ url, signal: world.signal });
+  if (!/^https?:\/\/[^/]/.test(url)) {
+    const sentence = `"${url}" is no address of a directory; write one such as http://HOST:PORT.`;
+    throw new BotError('DIRECTORY_MISSING', sentence);
+  }
+  const client = openClient({ baseUrl: url, signal: world.signal });
   const said = await client.grid();
   const identity = verifyIdentity(said.directory);
   const pinned = config.directory;
@@ -110,6 +114,10 @@ export type KnownContract = {
   readonly receipt: Receipt | null;
   /** Where the directory sees it; what runs is said by the receipt only. */
   readonly state: ContractAnswer['state'];
+  /** Whether the newest version still waits for its node's word. */
+  readonly isAwaited: boolean;
+  /** Versions that the node refused, or did not answer in time. */
+  readonly dropped: ReadonlySet<number>;
 };
 
 /** A contract by its id, with every signature checked again. */
@@ -137,12 +145,21 @@ export async function readContract(
     .map((receipt) => verifyReceipt(receipt, node, grid.name))
     .filter(({ contract }) => contract === id)
     .sort((a, b) => b.seq - a.seq);
-  return { contract: newest.contract, held, receipt: receipts[0] ?? null, state: said.state };
+  const dropped = versions.filter(({ state }) => state === 'dropped');
+  return {
+    contract: newest.contract,
+    held,
+    receipt: receipts[0] ?? null,
+    state: said.state,
+    isAwaited: said.reservedUntilMs !== null,
+    dropped: new Set(dropped.map(({ contract }) => contract.version)),
+  };
 }
 
 /** The identities of nodes, each asked for once. */
 export type NodeBook = { readonly identityOf: (node: string) => Promise<Identity> };
 
+/** An empty book of nodes that asks this grid. */
 export function openNodeBook(grid: Grid): NodeBook {
   const known = new Map<string, Promise<Identity>>();
   return {

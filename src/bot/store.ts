@@ -82,18 +82,22 @@ export async function readSelf(home: Home): Promise<Self> {
   return { identity: verifyIdentity(document), document, keys: decodeSecretKeys(text) };
 }
 
+/** What was remembered of the directory; empty at first use. */
 export async function readConfig(home: Home): Promise<Config> {
   return (await readJson(home, 'config.json', configSchema)) ?? {};
 }
 
+/** Remembers the directory. */
 export async function writeConfig(home: Home, config: Config): Promise<void> {
   await writeText(home, 'config.json', `${JSON.stringify(config, null, 2)}\n`);
 }
 
+/** Every farm that this identity made. */
 export async function readFarms(home: Home): Promise<SavedFarm[]> {
   return readFolder(home, 'farms', savedFarmSchema);
 }
 
+/** Remembers a farm. */
 export async function writeFarm(home: Home, farm: SavedFarm): Promise<void> {
   await writeText(home, join('farms', `${farm.name}.json`), `${JSON.stringify(farm)}\n`);
 }
@@ -104,11 +108,13 @@ export async function readDeployments(home: Home): Promise<SavedDeployment[]> {
   return found.sort((a, b) => b.deployedAtMs - a.deployedAtMs);
 }
 
+/** Remembers a deployment, in the place of what was known of it. */
 export async function writeDeployment(home: Home, deployment: SavedDeployment): Promise<void> {
   const name = join('deployments', `${deployment.id}.json`);
   await writeText(home, name, `${JSON.stringify(deployment)}\n`);
 }
 
+/** Forgets a deployment, which has ended. */
 export async function removeDeployment(home: Home, id: string): Promise<void> {
   await rm(join(home.path, 'deployments', `${id}.json`), { force: true });
 }
@@ -135,7 +141,8 @@ async function readText(home: Home, name: string): Promise<string | undefined> {
     return await readFile(join(home.path, name), 'utf8');
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    const sentence = `${join(home.path, name)} can't be read; check whose it is, or use --home DIR.`;
+    const path = join(home.path, name);
+    const sentence = `${path} can't be read; check whose it is, or use --home DIR.`;
     throw new BotError('HOME_DAMAGED', sentence, { cause });
   }
 }

@@ -54,6 +54,8 @@ export function shortId(id: string): string {
 
 const PROGRESS_AFTER_MS = 2 * SECOND_MS;
 const TICK_MS = 500;
+/** Between two lines of progress in a file, where nothing can be written over. */
+const REPEAT_AFTER_MS = 5 * SECOND_MS;
 
 export type Progress = Disposable & {
   /** What is being waited for now. */
@@ -68,6 +70,7 @@ export function openProgress(terminal: Terminal, nowMs: () => number, first: str
   let what = first;
   let isShown = false;
   let told = '';
+  let toldMs = 0;
   const clear = (): void => {
     if (isShown) terminal.err('\r\u001B[2K');
     isShown = false;
@@ -76,11 +79,12 @@ export function openProgress(terminal: Terminal, nowMs: () => number, first: str
     const elapsedMs = nowMs() - startedMs;
     if (elapsedMs < PROGRESS_AFTER_MS) return;
     if (terminal.isErrScreen) {
-      terminal.err(`\r\u001B[2K${paint(terminal, 'dim', `${formatDuration(elapsedMs)}  ${what}`)}`);
+      terminal.err(`\r\u001B[2K${paint(terminal, 'dim', `${formatDuration(elapsedMs).padStart(8)}  ${what}`)}`);
       isShown = true;
-    } else if (told !== what) {
-      terminal.err(`${formatDuration(elapsedMs)}  ${what}\n`);
+    } else if (told !== what && nowMs() - toldMs >= REPEAT_AFTER_MS) {
+      terminal.err(`${formatDuration(elapsedMs).padStart(8)}  ${what}\n`);
       told = what;
+      toldMs = nowMs();
     }
   };
   const timer = setInterval(tick, TICK_MS);

@@ -41,7 +41,7 @@ export async function cancelContracts(
       { grid: grid.name, contract: id, tenant: self.identity.id, node, atMs: world.nowMs() },
       self.keys.signing,
     );
-    await grid.client.createCancellation({ cancellation, tenant: self.document });
+    await grid.client.cancelContract({ cancellation, tenant: self.document });
     tell(follow, { subject: `node ${shortId(node)}`, state: 'cancelled', because: '' });
   }
 }

@@ -59,8 +59,8 @@ export async function deploy(world: World, { file, isDryRun }: DeployWish): Prom
     ...deployment.containers.slice(0, 1).map(({ name }) => `  zos logs ${deployment.name}/${name}`),
     `  zos cancel ${deployment.name}`,
   ];
-  const text = `${describe(plan, self)}\n${deployment.name} (${id}) runs. Next:\n${next.join('\n')}\n`;
-  answer(world, valueOf(plan, id), text);
+  const runs = `${deployment.name} (${id}) runs. Next:\n${next.join('\n')}\n`;
+  answer(world, valueOf(plan, id), `${describe(plan, self)}\n${runs}`);
 }
 
 async function readSource(file: string): Promise<string> {
@@ -145,7 +145,7 @@ async function send(follow: Follow, self: Self, plan: Plan): Promise<{ id: strin
   const sent: Sent[] = [];
   try {
     for (const { envelope, ...it } of signed) {
-      await grid.client.createContract({ contract: envelope, tenant: self.document });
+      await grid.client.submitContract({ contract: envelope, tenant: self.document });
       sent.push(it);
       tell(follow, { subject: `node ${shortId(it.node)}`, state: 'sent', because: '' });
     }

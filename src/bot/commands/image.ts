@@ -61,7 +61,7 @@ async function measure(
 function blockOf({ sha256, lengthBytes, sources }: NamedFile): string {
   const lines = [
     'image:',
-    `  sha256: ${sha256}`,
+    `  sha256: "${sha256}"`,
     `  lengthBytes: ${lengthBytes}`,
     '  sources:',
     ...sources.map((url) => `    - ${url}`),

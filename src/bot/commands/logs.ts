@@ -104,18 +104,18 @@ async function ask(asker: Asker): Promise<string> {
     self.keys.signing,
   );
   const startedMs = world.nowMs();
-  await grid.client.createQuestion({ question, tenant: self.document });
+  await grid.client.askQuestion({ question, tenant: self.document });
   const id = questionId(question);
   for (;;) {
     const envelope = await grid.client.answer(id);
-    if (envelope !== undefined) {
+    if (envelope !== null) {
       const expected = { node: identity, grid: grid.name, question: id };
       const bytes = openAnswer(envelope, expected, self.keys.sealing.secretKey);
       return new TextDecoder().decode(bytes);
     }
     progress.say(`waiting for the answer of ${workload}'s node`);
     if (world.nowMs() - startedMs > ANSWER_WAIT_MS) {
-      const sentence = `The node of ${workload} has not answered; see \`zos nodes\`, then ask again.`;
+      const sentence = `The node of ${workload} has not answered; see \`zos nodes\`.`;
       throw new BotError('TOO_SLOW', sentence);
     }
     await sleep(ASK_EVERY_MS, undefined, { signal: world.signal });

@@ -17,7 +17,7 @@ export async function printNodes(world: World): Promise<void> {
   const rows = known.map((node) => rowOf(node, nowMs));
   const text =
     rows.length === 0
-      ? `The grid ${grid.name} has no nodes yet; boot one with a join token of \`zos farm token\`.\n`
+      ? `The grid ${grid.name} has no nodes yet; boot one with a token of \`zos farm token\`.\n`
       : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}`;
   answer(world, known.map(valueOf), text);
 }
