@@ -62,12 +62,12 @@ export function containerSpecOf(wish: {
   };
 }
 
-/** A container is never changed, only made anew: what runs is what was signed. */
+/** A container is never changed, only made anew or started again: what runs is what was signed. */
 export function compareContainer(spec: ContainerSpec, have: ContainerHave): Difference {
   if (have.digest !== digestOf(spec)) return { change: 'replace', because: 'other-wish' };
-  if (have.state === 'created') return { change: 'replace', because: 'never-started' };
+  if (have.state === 'created') return { change: 'update', because: 'never-started' };
   if (have.state === 'stopped') {
-    return { change: 'replace', because: have.oomKills > 0 ? 'out-of-memory' : 'exited' };
+    return { change: 'update', because: have.oomKills > 0 ? 'out-of-memory' : 'exited' };
   }
   return NO_DIFFERENCE;
 }

@@ -12,7 +12,7 @@ import {
   imageMountPath,
   imagePath,
 } from './plan.ts';
-import { dropImage, ImageError, makeRoom, touchImage, verifyImage } from './store.ts';
+import { dropImage, hasImage, ImageError, makeRoom, touchImage, verifyImage } from './store.ts';
 
 /** Images by SHA-256: fetched, hashed whole, and mounted read-only, each time. */
 export function imageDriver(ground: ImageGround): Driver<NamedFile, ImageHave> {
@@ -35,17 +35,19 @@ async function mountImage(
   ground: ImageGround,
   signal: AbortSignal,
 ): Promise<void> {
-  const inUse = new Set((await observeImages(ground)).keys());
-  inUse.add(image.sha256);
-  await makeRoom({ ground, neededBytes: image.lengthBytes, inUse });
-  await fetchImage(image, ground, signal);
   const source = imagePath(ground, image.sha256);
-  try {
-    // What was right when it was fetched may be wrong now: the disk is not trusted.
-    await verifyImage(image, source, signal);
-  } catch (error) {
-    if (error instanceof ImageError) await dropImage(image.sha256, ground);
-    throw error;
+  if (await hasImage(image, ground)) {
+    try {
+      // What was right when it was fetched may be wrong now: the disk is not trusted.
+      await verifyImage(image, source, signal);
+    } catch (error) {
+      if (error instanceof ImageError) await dropImage(image.sha256, ground);
+      throw error;
+    }
+  } else {
+    const inUse = new Set((await observeImages(ground)).keys());
+    await makeRoom({ ground, neededBytes: image.lengthBytes, inUse });
+    await fetchImage(image, ground, signal);
   }
   const path = imageMountPath(image.sha256, ground.mountFolder);
   await mount({ type: 'erofs', source, path, options: ['ro', 'nodev', 'nosuid'], signal });

@@ -4,7 +4,7 @@ import type { NamedFile } from '../lib/names.ts';
 import { HOUR_MS } from '../lib/units.ts';
 import { sentenceOf } from '../lib/errors.ts';
 import { type ImageGround, imagePath } from './plan.ts';
-import { hasImage, ImageError, keepImage, verifyImage } from './store.ts';
+import { ImageError, keepImage, verifyImage } from './store.ts';
 
 const DEADLINE_MS = HOUR_MS;
 
@@ -17,7 +17,6 @@ export async function fetchImage(
   ground: ImageGround,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (await hasImage(image, ground)) return;
   const path = partPath(ground, image.sha256);
   const refusals: string[] = [];
   for (const url of image.sources) {

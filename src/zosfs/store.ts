@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { freemem } from 'node:os';
 import { syncFolder } from '../host/files.ts';
 import { isMountPoint, mount } from '../host/mount.ts';
 import { ZosError } from '../lib/errors.ts';
@@ -119,7 +120,6 @@ export async function makeRoom(wish: {
 async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize, blocks } = await statfs(folder);
   if (blocks > 0) return bavail * bsize;
-  const { freemem } = await import('node:os');
   return Math.floor(freemem() / 2);
 }
 

@@ -36,6 +36,9 @@ export type WgPeerChange =
     }
   | { readonly publicKey: string; readonly remove: true };
 
+/** Memory, not disk. */
+const SECRET_FOLDER = '/run/zos/secrets';
+
 export type WgWish = {
   readonly netns: string;
   readonly link: string;
@@ -43,16 +46,20 @@ export type WgWish = {
 };
 
 /**
- * Makes a private key and gives it to the kernel; it is in no argument, no named file and no
- * answer, and this process forgets it at once; `showInterface` tells the public half.
+ * Makes a private key and gives it to the kernel, with peers in the same call; it is in no argument,
+ * no named file and no answer, and this process forgets it at once. `showInterface` tells the
+ * public half.
  */
-export async function setNewKey(wish: WgWish, folder = '/run/zos'): Promise<void> {
+export async function setNewKey(
+  wish: WgWish & { readonly secretFolder?: string },
+  peers: readonly WgPeerChange[] = [],
+): Promise<void> {
   const pair = nacl.box.keyPair();
   const secret = base64Bytes(pair.secretKey);
   pair.secretKey.fill(0);
-  await withSecretFile({ folder, secret }, async (file) => {
+  await withSecretFile({ folder: wish.secretFolder ?? SECRET_FOLDER, secret }, async (file) => {
     const args = ['wg', 'set', wish.link, 'private-key', '/dev/stdin'];
-    await wg(wish, args, { fd: file.fd });
+    await wg(wish, [...args, ...peers.flatMap(argumentsOf)], { fd: file.fd });
   });
 }
 

@@ -1,0 +1,140 @@
+import { lstat, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { createContainer, deleteContainer, listContainers, startContainer } from '../host/crun.ts';
+import { isMountPoint, mount, unmount } from '../host/mount.ts';
+import { runIp } from '../host/net/ip.ts';
+import type { Driver } from '../lib/driver.ts';
+import { ZosError } from '../lib/errors.ts';
+import { imageMountPath } from '../zosfs/plan.ts';
+import { namespaceOf, TUNNEL_MTU_BYTES } from '../znet/plan.ts';
+import { BUNDLE_ROOT, LOG_BYTES_MAX, logPath, observeContainers } from './observe.ts';
+import { hostsFile, MOUNT_POINTS, MOUNT_POINTS_NEEDED, ociConfig } from './oci.ts';
+import { compareContainer, type ContainerHave, type ContainerSpec, linkNameOf } from './plan.ts';
+
+export class ContainerError extends ZosError<'CONTAINER_IMAGE_UNFIT' | 'CONTAINER_NOT_MADE'> {}
+
+/** Containers, by the id that crun knows them by. */
+export function containerDriver(): Driver<ContainerSpec, ContainerHave> {
+  return {
+    kind: 'container',
+    observe: observeContainers,
+    compare: compareContainer,
+    create: startFresh,
+    update: async (spec, have, signal) => {
+      // Started again in its place, so that the log of what went wrong stays readable.
+      await deleteContainer({ id: have.id, signal });
+      await startFresh(spec, signal);
+    },
+    remove: removeContainer,
+  };
+}
+
+/** Makes the container, gives it its network while it waits, and starts it; or leaves none. */
+async function startFresh(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
+  const rootPath = imageMountPath(spec.container.image.sha256);
+  const mountPoints = await findMountPoints(rootPath);
+  const bundlePath = `${BUNDLE_ROOT}/${spec.id}`;
+  await writeBundle(spec, { rootPath, bundlePath, mountPoints });
+  await mountLog(spec.id, signal);
+  await using output = await open(logPath(spec.id), 'a', 0o600);
+  try {
+    await createContainer({ id: spec.id, bundle: bundlePath, output, signal });
+    await attach(spec, signal);
+    await startContainer({ id: spec.id, signal });
+  } catch (cause) {
+    await deleteContainer({ id: spec.id }).catch(() => undefined);
+    throw cause;
+  }
+}
+
+async function removeContainer(
+  id: string,
+  _have: ContainerHave,
+  signal: AbortSignal,
+): Promise<void> {
+  await deleteContainer({ id, signal });
+  const logFolder = `${BUNDLE_ROOT}/${id}/log`;
+  if (await isMountPoint(logFolder)) await unmount(logFolder, signal);
+  await rm(`${BUNDLE_ROOT}/${id}`, { recursive: true, force: true });
+}
+
+/** The image is read-only: what is mounted over has to be in it already. */
+async function findMountPoints(rootPath: string): Promise<ReadonlySet<string>> {
+  const found = await Promise.all(
+    MOUNT_POINTS.map(async (path) => {
+      const entry = await lstat(`${rootPath}${path}`).catch(() => undefined);
+      return entry?.isDirectory() === true || entry?.isFile() === true ? [path] : [];
+    }),
+  );
+  const points = new Set<string>(found.flat());
+  const missing = MOUNT_POINTS_NEEDED.filter((path) => !points.has(path));
+  if (missing.length > 0) {
+    throw new ContainerError(
+      'CONTAINER_IMAGE_UNFIT',
+      `The image has no folder ${missing.join(' and ')}; add it and build the image anew.`,
+    );
+  }
+  return points;
+}
+
+async function writeBundle(
+  spec: ContainerSpec,
+  ground: Parameters<typeof ociConfig>[1],
+): Promise<void> {
+  const { bundlePath } = ground;
+  // The container's first process passes through these folders as a user of no machine.
+  await mkdir(bundlePath, { recursive: true, mode: 0o711 });
+  const files = {
+    hosts: hostsFile(spec),
+    hostname: `${spec.container.name}\n`,
+    'resolv.conf':
+      '# No name is looked up outside: the names of this deployment are in /etc/hosts.\n',
+  };
+  await Promise.all([
+    writeFile(`${bundlePath}/config.json`, JSON.stringify(ociConfig(spec, ground)), {
+      mode: 0o600,
+    }),
+    ...Object.entries(files).map(async ([name, text]) =>
+      writeFile(`${bundlePath}/${name}`, text, { mode: 0o644 }),
+    ),
+  ]);
+}
+
+/** A file system of its own for the log: a container that writes without end fills only that. */
+async function mountLog(id: string, signal: AbortSignal): Promise<void> {
+  const path = `${BUNDLE_ROOT}/${id}/log`;
+  if (await isMountPoint(path)) return;
+  const options = ['nosuid', 'nodev', 'noexec', 'mode=0700', `size=${LOG_BYTES_MAX}`];
+  await mount({ type: 'tmpfs', source: 'zos-log', path, options, signal });
+}
+
+/**
+ * Joins the waiting container to its znet by a pair of links: `eth0` inside, the other in the
+ * znet's namespace with a route to this container alone. The links go when the container does.
+ */
+async function attach(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
+  if (spec.znet === null) return;
+  const { id, address } = spec.znet;
+  const pid = await pidOf(spec.id);
+  const link = linkNameOf(spec.id);
+  const mtu = `mtu ${TUNNEL_MTU_BYTES}`;
+  const znetSide = [
+    `link add dev ${link} ${mtu} type veth peer name eth0 ${mtu} netns ${pid}`,
+    `link set dev ${link} addrgenmode none up`,
+    `address add fe80::1/64 dev ${link} nodad`,
+    `route add ${address}/128 dev ${link}`,
+  ];
+  const inside = [
+    'link set dev eth0 addrgenmode none up',
+    'address add fe80::2/64 dev eth0 nodad',
+    `address add ${address}/128 dev eth0 nodad`,
+    'route add default via fe80::1 dev eth0',
+  ];
+  await runIp(znetSide, { netns: namespaceOf(id), signal });
+  await runIp(inside, { netns: { pid }, signal });
+}
+
+async function pidOf(id: string): Promise<number> {
+  const state = (await listContainers()).find((container) => container.id === id);
+  if (state?.state === 'created') return state.pid;
+  throw new ContainerError('CONTAINER_NOT_MADE', 'The container ended before it was started.');
+}

@@ -1,0 +1,78 @@
+import { open, readFile, stat, truncate } from 'node:fs/promises';
+import { type CrunState, listContainers } from '../host/crun.ts';
+import { readText } from '../host/files.ts';
+import { KiB, MiB, SECOND_MS } from '../lib/units.ts';
+import { ANNOTATION } from './oci.ts';
+import type { ContainerHave } from './plan.ts';
+
+/** Where the node keeps what it made for each container: crun's bundle and the log. */
+export const BUNDLE_ROOT = '/run/zos/containers';
+
+/** A log's file system, and how long the log may grow before its older half goes. */
+export const LOG_BYTES_MAX = 2 * MiB;
+const LOG_BYTES_HALF = LOG_BYTES_MAX / 2;
+
+const CGROUP_ROOT = '/sys/fs/cgroup/zos/containers';
+/** USER_HZ, in which the kernel tells start times (proc_pid_stat(5)). */
+const TICK_MS = 10;
+
+/** Every container of ours that crun knows, by id, and what the kernel shows of it. */
+export async function observeContainers(): Promise<ReadonlyMap<string, ContainerHave>> {
+  const [states, bootMs] = await Promise.all([listContainers(), readBootMs()]);
+  const ours = states.filter(({ id, annotations }) => annotations[ANNOTATION.id] === id);
+  const haves = await Promise.all(ours.map(async (state) => readHave(state, bootMs)));
+  return new Map(haves.map((have) => [have.id, have]));
+}
+
+async function readHave(state: CrunState, bootMs: number): Promise<ContainerHave> {
+  const events = await readText(`${CGROUP_ROOT}/${state.id}/memory.events`, 4 * KiB);
+  return {
+    id: state.id,
+    digest: state.annotations[ANNOTATION.digest],
+    state: state.state,
+    pid: state.pid,
+    startedAtMs: bootMs + state.startTicks * TICK_MS,
+    oomKills: Number(/^oom_kill (\d+)$/mu.exec(events ?? '')?.[1] ?? 0),
+    logBytes: await boundLog(state.id),
+  };
+}
+
+async function readBootMs(): Promise<number> {
+  const text = await readFile('/proc/stat', 'utf8');
+  return Number(/^btime (\d+)$/mu.exec(text)?.[1] ?? 0) * SECOND_MS;
+}
+
+export function logPath(id: string): string {
+  return `${BUNDLE_ROOT}/${id}/log/log`;
+}
+
+/** The end of a container's log, as long as it is not longer than told; empty when there is none. */
+export async function readLogTail(id: string, bytesMax: number): Promise<Uint8Array> {
+  const path = logPath(id);
+  const size = (await stat(path).catch(() => undefined))?.size ?? 0;
+  const lengthBytes = Math.min(size, bytesMax);
+  if (lengthBytes === 0) return new Uint8Array();
+  await using file = await open(path, 'r');
+  const { buffer, bytesRead } = await file.read(
+    new Uint8Array(lengthBytes),
+    0,
+    lengthBytes,
+    size - lengthBytes,
+  );
+  return buffer.subarray(0, bytesRead);
+}
+
+/**
+ * Keeps a log short: past half of what its file system holds, all but its end is cut off. The
+ * container appends, so it goes on behind that end; what it writes meanwhile may be lost.
+ */
+async function boundLog(id: string): Promise<number> {
+  const path = logPath(id);
+  const size = (await stat(path).catch(() => undefined))?.size ?? 0;
+  if (size <= LOG_BYTES_HALF) return size;
+  const tail = await readLogTail(id, LOG_BYTES_HALF / 2);
+  await truncate(path, 0);
+  await using file = await open(path, 'a');
+  await file.write(tail);
+  return tail.length;
+}

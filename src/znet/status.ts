@@ -1,0 +1,15 @@
+import type { ZnetHave } from './plan.ts';
+import type { ZnetEnd } from './spec.ts';
+
+/** What a node says of its end in a receipt, once it has a key and a port. */
+export function znetEndOf(have: ZnetHave, addresses: readonly string[]): ZnetEnd | undefined {
+  const { id, publicKey, port } = have;
+  if (!have.isWhole || publicKey === undefined || port === undefined) return undefined;
+  return { znet: id, publicKey, port, addresses: addresses.slice(0, 8) };
+}
+
+/** How the tunnels stand: a peer counts once there was a handshake with it. */
+export function znetPeersUp(have: ZnetHave): { readonly up: number; readonly all: number } {
+  const up = have.peers.filter(({ handshakeAgeMs }) => handshakeAgeMs !== undefined).length;
+  return { up, all: have.peers.length };
+}
