@@ -49,18 +49,18 @@ export function startDnsmasq(wish: DnsmasqWish): Running {
 /** dnsmasq's options for a wish; everything it writes is in the folder. */
 export function dnsmasqArgs({ link, folder, addresses, boot }: DnsmasqWish): string[] {
   return [
-    ...['--keep-in-foreground', '--log-facility=-', '--conf-file=/dev/null', '--port=0'],
-    ...[`--interface=${link}`, '--bind-interfaces', '--except-interface=lo', '--no-ping'],
-    ...[
+    ['--keep-in-foreground', '--log-facility=-', '--conf-file=/dev/null', '--port=0'],
+    [`--interface=${link}`, '--bind-interfaces', '--except-interface=lo', '--no-ping'],
+    [
       `--dhcp-leasefile=${folder}/leases`,
       '--dhcp-authoritative',
       '--log-dhcp',
       '--user=',
       '--pid-file=',
     ],
-    ...addressArgs(addresses),
-    ...(boot === undefined ? [] : bootArgs(boot, 'proxy' in addresses)),
-  ];
+    addressArgs(addresses),
+    boot === undefined ? [] : bootArgs(boot, 'proxy' in addresses),
+  ].flat();
 }
 
 function addressArgs(addresses: DnsmasqWish['addresses']): string[] {
@@ -88,10 +88,8 @@ function bootArgs({ scriptUrl, tftpFolder }: BootClients, isProxy: boolean): str
         '--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",snponly.efi',
       ]
     : [
-        ...[
-          '--dhcp-match=set:efi,option:client-arch,7',
-          '--dhcp-match=set:efi,option:client-arch,9',
-        ],
+        '--dhcp-match=set:efi,option:client-arch,7',
+        '--dhcp-match=set:efi,option:client-arch,9',
         '--dhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe',
         '--dhcp-boot=tag:!ipxe,tag:efi,snponly.efi',
       ];

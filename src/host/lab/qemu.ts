@@ -46,18 +46,16 @@ export function startQemu(machine: Machine): Running {
 /** QEMU's options for a machine. */
 export function qemuArgs(machine: Machine): string[] {
   return [
-    ...['-nodefaults', '-no-user-config', '-machine', 'q35', '-display', 'none'],
-    ...processorArgs(machine),
-    ...['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
-    ...['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
-    ...machine.cards.flatMap(cardArgs),
-    ...machine.diskPaths.flatMap(diskArgs),
-    ...kernelArgs(machine),
-    ...(machine.qmpPath === undefined
-      ? []
-      : ['-qmp', `unix:${machine.qmpPath},server=on,wait=off`]),
-    ...(machine.endsOnReset === true ? ['-no-reboot'] : []),
-  ];
+    ['-nodefaults', '-no-user-config', '-machine', 'q35', '-display', 'none'],
+    processorArgs(machine),
+    ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
+    ['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
+    machine.cards.flatMap(cardArgs),
+    machine.diskPaths.flatMap(diskArgs),
+    kernelArgs(machine),
+    machine.qmpPath === undefined ? [] : ['-qmp', `unix:${machine.qmpPath},server=on,wait=off`],
+    machine.endsOnReset === true ? ['-no-reboot'] : [],
+  ].flat();
 }
 
 function processorArgs({ accelerator, processors, isCounted }: Machine): string[] {
@@ -73,16 +71,20 @@ function processorArgs({ accelerator, processors, isCounted }: Machine): string[
 function cardArgs({ tap, mac }: Machine['cards'][number], index: number): string[] {
   const device = `virtio-net-pci,netdev=net${index},mac=${mac},romfile=pxe-virtio.rom`;
   return [
-    ...['-netdev', `tap,id=net${index},ifname=${tap},script=no,downscript=no`],
-    ...['-device', `${device},bootindex=${index + 1}`],
+    '-netdev',
+    `tap,id=net${index},ifname=${tap},script=no,downscript=no`,
+    '-device',
+    `${device},bootindex=${index + 1}`,
   ];
 }
 
 function diskArgs(path: string, index: number): string[] {
   const file = path.replaceAll(',', ',,');
   return [
-    ...['-drive', `file=${file},if=none,id=disk${index},format=raw,discard=unmap`],
-    ...['-device', `virtio-blk-pci,drive=disk${index},serial=zos-disk-${index}`],
+    '-drive',
+    `file=${file},if=none,id=disk${index},format=raw,discard=unmap`,
+    '-device',
+    `virtio-blk-pci,drive=disk${index},serial=zos-disk-${index}`,
   ];
 }
 
