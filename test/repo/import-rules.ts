@@ -26,8 +26,8 @@ const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
 /** The node's executable holds the boot program and the agent; here alone both are known. */
 const ENTRY = 'image/entry.ts';
 
-/** Whoever may touch the world by its place. */
-const EFFECT_PARTS = new Set(['host', ...(ROWS.at(-1) ?? []), 'image', 'boot']);
+/** Whoever may touch the world by its place; only roles stand above `sdk`, which speaks HTTP. */
+const EFFECT_PARTS = new Set(['host', 'sdk', ...(ROWS.at(-1) ?? []), 'image', 'boot']);
 
 /** Whoever may touch the world by its name: `store-sqlite.ts` is a store. */
 const EFFECT_NAME = /^(?:observe|apply|fetch|store)(?:-[a-z0-9-]+)?\.ts$/u;

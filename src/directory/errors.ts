@@ -1,0 +1,122 @@
+import type { OfferError } from '../capacity/verify.ts';
+import type { QuestionError } from '../contract/question.ts';
+import type { ReceiptError } from '../contract/receipt.ts';
+import type { RequestError } from '../contract/request.ts';
+import type { ContractError } from '../contract/verify.ts';
+import type { IdentityError } from '../identity/document.ts';
+import type { EnvelopeError } from '../identity/envelope.ts';
+import type { FarmError } from '../identity/farm.ts';
+import { ZosError } from '../lib/errors.ts';
+import type { JsonError } from '../lib/strict-json.ts';
+
+/** What the directory refuses from what it knows, beyond what anybody can check in an envelope. */
+export class RefusedError extends ZosError<
+  | 'NOT_FOUND'
+  | 'BODY_MALFORMED'
+  | 'BODY_TOO_LONG'
+  | 'BODY_TYPE'
+  | 'NODE_UNKNOWN'
+  | 'NODE_WAITING'
+  | 'NODE_CROWDED'
+  | 'NODE_IN_OTHER_FARM'
+  | 'FARM_UNKNOWN'
+  | 'TOKEN_USED'
+  | 'OFFER_OLD'
+  | 'RECEIPT_OLD'
+  | 'HEARTBEAT_OLD'
+  | 'CONTRACT_OVER'
+  | 'VERSION_PENDING'
+  | 'VERSION_DROPPED'
+  | 'TOO_MANY_QUESTIONS'
+  | 'QUESTION_UNKNOWN'
+  | 'TOO_MANY_REQUESTS'
+  | 'STORE_FAILED'
+> {}
+
+/** What keeps a directory from starting. */
+export class StartError extends ZosError<
+  | 'ARGUMENTS'
+  | 'PORT_IN_USE'
+  | 'ADDRESS_UNUSABLE'
+  | 'DIRECTORY_RUNNING'
+  | 'GRID_OTHER'
+  | 'KEYS_EXPOSED'
+  | 'FOLDER_UNUSABLE'
+> {}
+
+type Code =
+  | RefusedError['code']
+  | JsonError['code']
+  | EnvelopeError['code']
+  | IdentityError['code']
+  | FarmError['code']
+  | OfferError['code']
+  | ContractError['code']
+  | ReceiptError['code']
+  | QuestionError['code']
+  | RequestError['code'];
+
+/** The HTTP status of every refusal. */
+export const HTTP_STATUS = {
+  NOT_FOUND: 404,
+  BODY_MALFORMED: 400,
+  BODY_TOO_LONG: 413,
+  BODY_TYPE: 415,
+  NODE_UNKNOWN: 404,
+  NODE_WAITING: 409,
+  NODE_CROWDED: 409,
+  NODE_IN_OTHER_FARM: 409,
+  FARM_UNKNOWN: 404,
+  TOKEN_USED: 409,
+  OFFER_OLD: 409,
+  RECEIPT_OLD: 409,
+  HEARTBEAT_OLD: 409,
+  CONTRACT_OVER: 409,
+  VERSION_PENDING: 409,
+  VERSION_DROPPED: 409,
+  TOO_MANY_QUESTIONS: 429,
+  QUESTION_UNKNOWN: 404,
+  TOO_MANY_REQUESTS: 429,
+  STORE_FAILED: 503,
+  JSON_TOO_LONG: 413,
+  JSON_TOO_DEEP: 400,
+  JSON_NOT_UTF8: 400,
+  JSON_SYNTAX: 400,
+  JSON_DUPLICATE_KEY: 400,
+  ENVELOPE_MALFORMED: 400,
+  ENVELOPE_TYPE: 400,
+  ENVELOPE_UNTRUSTED: 403,
+  IDENTITY_MISMATCH: 403,
+  IDENTITY_MALFORMED: 400,
+  FARM_FOREIGN: 403,
+  TOKEN_FOREIGN: 403,
+  TOKEN_EXPIRED: 410,
+  GRID_FOREIGN: 403,
+  OFFER_FOREIGN: 403,
+  TENANT_MISMATCH: 403,
+  NODE_FOREIGN: 403,
+  CONTRACT_CANCELLED: 409,
+  CONTRACT_UNKNOWN: 404,
+  VERSION_OLD: 409,
+  VERSION_FORKED: 409,
+  VERSION_GAP: 409,
+  TOO_EARLY: 409,
+  EXPIRED: 410,
+  OFFER_STALE: 409,
+  NO_ROOM: 409,
+  RECEIPT_FOREIGN: 403,
+  QUESTION_FOREIGN: 403,
+  QUESTION_STALE: 410,
+  ANSWER_FOREIGN: 403,
+  ANSWER_MALFORMED: 400,
+  REQUEST_UNSIGNED: 401,
+  REQUEST_FOREIGN: 403,
+  REQUEST_STALE: 403,
+  REQUEST_REPLAYED: 403,
+} satisfies Record<Code, number>;
+
+/** The status of an error of ours, or `undefined` for one that nobody expected. */
+export function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof ZosError) || !Object.hasOwn(HTTP_STATUS, error.code)) return undefined;
+  return HTTP_STATUS[error.code as Code];
+}

@@ -1,0 +1,81 @@
+import type { FastifyInstance, RawServerDefault } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyBaseLogger } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Log } from '../../host/log.ts';
+import type { Identity } from '../../identity/document.ts';
+import { verifyIdentity } from '../../identity/document.ts';
+import {
+  type Envelope,
+  parsePayload,
+  type PayloadKind,
+  untrustedPayload,
+} from '../../identity/envelope.ts';
+import { sha256Schema } from '../../lib/names.ts';
+import { refusalSchema } from '../../sdk/api.ts';
+import type { Buckets } from '../buckets.ts';
+import { RefusedError } from '../errors.ts';
+import type { OwnIdentity } from '../keys.ts';
+import type { Notifier } from '../notifier.ts';
+import type { Store } from '../store.ts';
+
+/** What every route works with. */
+export type Directory = {
+  readonly grid: string;
+  readonly own: OwnIdentity;
+  readonly store: Store;
+  readonly notifier: Notifier;
+  /** Signed writes, by who signed them. */
+  readonly byIdentity: Buckets;
+  readonly nowMs: () => number;
+  readonly log: Log;
+};
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** The answers that every route may give beside its own. */
+export const REFUSALS = { '4xx': refusalSchema, '5xx': refusalSchema } as const;
+
+/** Takes a token of whoever signed; only after the signature holds, or strangers could spend it. */
+export function spendOf(directory: Directory, id: string): void {
+  const waitMs = directory.byIdentity.take(id, directory.nowMs());
+  if (waitMs > 0) throw tooMany(waitMs);
+}
+
+/** What is said to who asks too often. */
+export function tooMany(waitMs: number): RefusedError {
+  return new RefusedError('TOO_MANY_REQUESTS', `Too many requests; wait ${waitMs} ms.`, {
+    facts: { waitMs },
+  });
+}
+
+/** What is said when there is nothing under an id. */
+export function notFound(what: string): RefusedError {
+  return new RefusedError('NOT_FOUND', `The directory knows no such ${what}; check its id.`);
+}
+
+const hintSchema = z.looseObject({ node: sha256Schema });
+
+/**
+ * The registered identity of the node that an envelope claims to be by. The claim is only a hint
+ * about whose keys to check the signature against; nothing else is taken from it.
+ */
+export async function claimedNode(
+  directory: Directory,
+  envelope: Envelope,
+  kind: PayloadKind,
+): Promise<Identity> {
+  const { node } = parsePayload(untrustedPayload(envelope, kind), hintSchema);
+  const entry = await directory.store.node(node);
+  if (entry === undefined) {
+    throw new RefusedError('NODE_UNKNOWN', 'This node has not registered; register it first.');
+  }
+  return verifyIdentity(entry.identity, node);
+}

@@ -1,0 +1,115 @@
+import { verifyOffer } from '../../capacity/verify.ts';
+import { verifyIdentity } from '../../identity/document.ts';
+import { type Envelope, envelopeSchema } from '../../identity/envelope.ts';
+import { type JoinToken, type Named, verifyFarm, verifyJoinToken } from '../../identity/farm.ts';
+import { verifyHeartbeat } from '../../contract/receipt.ts';
+import {
+  farmBody,
+  farmsAnswer,
+  idAnswer,
+  idParams,
+  nodeAnswer,
+  nodeBody,
+  nodesAnswer,
+  pageQuery,
+  registrationAnswer,
+  seenAnswer,
+} from '../../sdk/api.ts';
+import { RefusedError } from '../errors.ts';
+import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
+
+/** Farms, as their farmers signed them. */
+export function addFarmRoutes(app: App, directory: Directory): void {
+  const { grid, store } = directory;
+
+  app.post(
+    '/v1/farms',
+    { schema: { tags: ['farms'], body: farmBody, response: { 200: idAnswer, ...REFUSALS } } },
+    async ({ body }) => {
+      const farmer = verifyIdentity(body.farmer);
+      const farm = verifyFarm(body.farm, farmer, grid);
+      spendOf(directory, farmer.id);
+      await store.putFarm(
+        { value: farm, envelope: body.farm },
+        { value: farmer, envelope: body.farmer },
+      );
+      return { id: farm.id };
+    },
+  );
+
+  app.get(
+    '/v1/farms',
+    {
+      schema: {
+        tags: ['farms'],
+        querystring: pageQuery,
+        response: { 200: farmsAnswer, ...REFUSALS },
+      },
+    },
+    async ({ query }) => store.farms(query),
+  );
+}
+
+/** Nodes: how they join, what they offer, and that they live. */
+export function addNodeRoutes(app: App, directory: Directory): void {
+  const { grid, store, nowMs } = directory;
+  const tags = ['nodes'];
+
+  app.post(
+    '/v1/nodes',
+    { schema: { tags, body: nodeBody, response: { 200: registrationAnswer, ...REFUSALS } } },
+    async ({ body }) => {
+      const identity = verifyIdentity(body.identity);
+      const offer = verifyOffer(body.offer, identity, grid);
+      const token = verifiedToken(body, grid);
+      spendOf(directory, identity.id);
+      return store.registerNode({
+        identity: { value: identity, envelope: body.identity },
+        offer: { value: offer, envelope: body.offer },
+        token,
+        nowMs: nowMs(),
+      });
+    },
+  );
+
+  app.get(
+    '/v1/nodes',
+    { schema: { tags, querystring: pageQuery, response: { 200: nodesAnswer, ...REFUSALS } } },
+    async ({ query }) => store.nodes(query),
+  );
+
+  app.get(
+    '/v1/nodes/:id',
+    { schema: { tags, params: idParams, response: { 200: nodeAnswer, ...REFUSALS } } },
+    async ({ params }) => {
+      const node = await store.node(params.id);
+      if (node === undefined) throw notFound('node');
+      return node;
+    },
+  );
+
+  app.post(
+    '/v1/heartbeats',
+    { schema: { tags, body: envelopeSchema, response: { 200: seenAnswer, ...REFUSALS } } },
+    async ({ body }) => {
+      const node = await claimedNode(directory, body, 'heartbeat');
+      const heartbeat = verifyHeartbeat(body, node, grid);
+      spendOf(directory, node.id);
+      const lastSeenMs = nowMs();
+      // The checkpoint that the node saw last is proven consistent here once there is a record.
+      await store.putHeartbeat({ value: heartbeat, envelope: body }, lastSeenMs);
+      return { seq: heartbeat.seq, lastSeenMs };
+    },
+  );
+}
+
+type Joining = { readonly token: Envelope | null; readonly farmer: Envelope | null };
+
+/** All but its end, which does not count for the node that used it: the store knows which. */
+function verifiedToken(body: Joining, grid: string): Named<JoinToken> | null {
+  if (body.token === null) return null;
+  if (body.farmer === null) {
+    throw new RefusedError('BODY_MALFORMED', 'A join token needs its farmer beside it.');
+  }
+  return verifyJoinToken(body.token, { farmer: verifyIdentity(body.farmer), grid, nowMs: 0 });
+}

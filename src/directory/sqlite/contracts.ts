@@ -1,0 +1,233 @@
+import { type Capacity, resourcesOf } from '../../capacity/spec.ts';
+import type { Cancellation } from '../../contract/spec.ts';
+import { ContractError, type SignedContract } from '../../contract/verify.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import type { AdmissionAnswer } from '../../sdk/api.ts';
+import { znetIdOf } from '../../znet/address.ts';
+import { type Books, decideAdmission } from '../admission.ts';
+import { RefusedError } from '../errors.ts';
+import {
+  afterAdmission,
+  afterCancellation,
+  afterTime,
+  bookedResources,
+  dueMs,
+  isLive,
+  isOver,
+  type Life,
+  type LifeVersion,
+} from '../life.ts';
+import type { Carried } from '../store.ts';
+import type { Row, Sql, Transaction } from './database.ts';
+import { putDocument } from './nodes.ts';
+import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
+import { putZnetEnds } from './znets.ts';
+
+type Entry = {
+  readonly contract: Carried<SignedContract>;
+  readonly tenant: Envelope;
+  readonly nowMs: number;
+};
+type Admitted = AdmissionAnswer & { readonly isNew: boolean };
+
+/** Decides on a contract and books it, in the one transaction that this is called in. */
+export function admitContract(transaction: Transaction, entry: Entry): Admitted {
+  const { value: contract, envelope } = entry.contract;
+  sweep(transaction, entry.nowMs);
+  const text = JSON.stringify(envelope);
+  const lengthBytes = text.length + JSON.stringify(entry.tenant).length;
+  const before = contractRow(transaction, contract.id);
+  const books = booksFor(transaction, entry, before);
+  const isNew = decideAdmission(contract, lengthBytes, books) === 'append';
+  const version: LifeVersion = {
+    digest: contract.digest,
+    version: contract.version,
+    resources: contract.resources,
+    notAfterMs: contract.notAfterMs,
+    lengthBytes,
+  };
+  const life = isNew
+    ? afterAdmission(books.contract?.life, version, entry.nowMs)
+    : (books.contract?.life as Life);
+  if (isNew) {
+    putDocument(transaction, contract.tenant, entry.tenant);
+    if (before === undefined) insertContract(transaction, contract, life);
+    else saveLife(transaction, contract, life);
+    appendVersion(transaction, { contract, version, text });
+    transaction.touch(contract.node);
+  }
+  const { id, digest } = contract;
+  const { state, reservedUntilMs } = life;
+  return { id, digest, version: contract.version, state, reservedUntilMs, isNew };
+}
+
+/** The contract's row, if the directory has it. */
+export function contractRow(sql: Sql, id: string): Row | undefined {
+  return sql.one('SELECT * FROM contracts WHERE id = :id', { id });
+}
+
+function booksFor(sql: Sql, { contract, nowMs }: Entry, before: Row | undefined): Books {
+  const { id, digest, node, tenant } = contract.value;
+  const row = sql.one('SELECT * FROM nodes WHERE id = :node', { node });
+  return {
+    nowMs,
+    node: row && {
+      id: node,
+      isJoined: row['farm'] !== null,
+      offerId: textIn(row, 'offer_id'),
+      total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
+      usedByOthers: bookedIn(sql, 'node = :node AND id <> :id', { node, id }),
+      ...crowdOn(sql, { node, tenant, nowMs }),
+    },
+    contract: before && {
+      tenant: textIn(before, 'tenant'),
+      node: textIn(before, 'node'),
+      life: jsonIn(before, 'life') as Life,
+    },
+    wasHere: sql.one('SELECT 1 FROM versions WHERE digest = :digest', { digest }) !== undefined,
+  };
+}
+
+type Crowd = { contractCount: number; tenantContractCount: number; envelopesBytes: number };
+
+function crowdOn(
+  sql: Sql,
+  { node, tenant, nowMs }: { node: string; tenant: string; nowMs: number },
+): Crowd {
+  const booked = sql.one(
+    `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own,
+       CAST(TOTAL(envelopes_bytes) AS INTEGER) AS bytes
+     FROM contracts WHERE is_booked = 1 AND node = :node`,
+    { node, tenant },
+  );
+  const cancelled = sql.one(
+    `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own
+     FROM cancellations WHERE node = :node AND not_after_ms > :nowMs`,
+    { node, tenant, nowMs },
+  );
+  return {
+    contractCount: numberIn(booked ?? {}, 'count') + numberIn(cancelled ?? {}, 'count'),
+    tenantContractCount: numberIn(booked ?? {}, 'own') + numberIn(cancelled ?? {}, 'own'),
+    envelopesBytes: numberIn(booked ?? {}, 'bytes'),
+  };
+}
+
+function insertContract(sql: Sql, contract: SignedContract, life: Life): void {
+  const { id, tenant, node } = contract;
+  sql.run(
+    `INSERT INTO contracts (id, tenant, node, is_live, is_booked, state, life, cpu_millis,
+       memory_bytes, ssd_bytes, envelopes_bytes, newest_version, not_after_ms)
+     VALUES (:id, :tenant, :node, 0, 0, '', '', 0, 0, 0, 0, 0, 0)`,
+    { id, tenant, node },
+  );
+  saveLife(sql, contract, life);
+}
+
+/** Writes a contract's life, and everything that queries read of it, in one statement. */
+export function saveLife(sql: Sql, { id }: { readonly id: string }, life: Life): void {
+  const booked = bookedResources(life);
+  const versions = [life.held, life.pending].filter((version) => version !== null);
+  sql.run(
+    `UPDATE contracts SET is_live = :isLive, is_booked = :isBooked, state = :state, life = :life,
+       held = :held, pending = :pending, cpu_millis = :cpuMillis, memory_bytes = :memoryBytes,
+       ssd_bytes = :ssdBytes, envelopes_bytes = :envelopesBytes, due_ms = :dueMs,
+       newest_version = MAX(newest_version, :newest), not_after_ms = MAX(not_after_ms, :end)
+     WHERE id = :id`,
+    {
+      id,
+      isLive: isLive(life) ? 1 : 0,
+      isBooked: isOver(life) ? 0 : 1,
+      state: life.state,
+      life: JSON.stringify(life),
+      held: life.held?.digest ?? null,
+      pending: life.pending?.digest ?? null,
+      cpuMillis: booked.cpuMillis,
+      memoryBytes: booked.memoryBytes,
+      ssdBytes: booked.ssdBytes,
+      envelopesBytes: versions.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      dueMs: dueMs(life),
+      newest: Math.max(0, ...versions.map(({ version }) => version)),
+      end: Math.max(0, ...versions.map(({ notAfterMs }) => notAfterMs)),
+    },
+  );
+}
+
+type Appended = {
+  readonly contract: SignedContract;
+  readonly version: LifeVersion;
+  readonly text: string;
+};
+
+function appendVersion(sql: Sql, { contract, version, text }: Appended): void {
+  const { id, digest, tenant, node } = contract;
+  sql.run(
+    `INSERT INTO versions (digest, contract, version, seq, life_version, envelope)
+     VALUES (:digest, :id, :version, (SELECT COUNT(*) FROM versions WHERE contract = :id),
+       :lifeVersion, :text)`,
+    { digest, id, version: version.version, lifeVersion: JSON.stringify(version), text },
+  );
+  for (const workload of contract.workloads) {
+    if (workload.kind !== 'znet') continue;
+    const znet = znetIdOf(tenant, workload.name);
+    for (const { node: peer } of workload.peers) {
+      sql.run(
+        `INSERT INTO znet_peers (digest, znet, node, peer) VALUES (:digest, :znet, :node, :peer)`,
+        { digest, znet, node, peer },
+      );
+    }
+  }
+}
+
+/** Keeps a cancellation by the tenant of its contract, for its node to fetch. */
+export function cancelContract(
+  transaction: Transaction,
+  { value, envelope }: Carried<Cancellation>,
+  nowMs: number,
+): void {
+  sweep(transaction, nowMs);
+  const row = contractRow(transaction, value.contract);
+  if (row === undefined) {
+    throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is here; check its id.');
+  }
+  if (row['tenant'] !== value.tenant) {
+    throw new ContractError('TENANT_MISMATCH', 'Only its tenant can cancel a contract.');
+  }
+  if (row['node'] !== value.node) {
+    throw new ContractError('NODE_FOREIGN', 'The contract is on another node than this names.');
+  }
+  const life = jsonIn(row, 'life') as Life;
+  if (life.isCancelled) return;
+  if (isOver(life) && life.state !== 'released') {
+    throw new RefusedError('CONTRACT_OVER', `This contract is ${life.state} already.`);
+  }
+  transaction.run(
+    `INSERT INTO cancellations (contract, node, tenant, not_after_ms, envelope)
+     VALUES (:contract, :node, :tenant, :notAfterMs, :envelope)`,
+    {
+      contract: value.contract,
+      node: value.node,
+      tenant: value.tenant,
+      notAfterMs: numberIn(row, 'not_after_ms'),
+      envelope: JSON.stringify(envelope),
+    },
+  );
+  saveLife(transaction, { id: value.contract }, afterCancellation(life));
+  transaction.touch(value.node);
+}
+
+const SWEEP_ROWS_MAX = 1000;
+
+/** Carries out what is due by now; an index makes it nothing when nothing is. */
+export function sweep(transaction: Transaction, nowMs: number): void {
+  const rows = transaction.all(
+    'SELECT id, node, life FROM contracts WHERE due_ms <= :nowMs ORDER BY due_ms LIMIT :limit',
+    { nowMs, limit: SWEEP_ROWS_MAX },
+  );
+  for (const row of rows) {
+    const [id, node] = [textIn(row, 'id'), textIn(row, 'node')];
+    const life = afterTime(jsonIn(row, 'life') as Life, nowMs);
+    saveLife(transaction, { id }, life);
+    if (isOver(life)) putZnetEnds(transaction, { contract: id, node, ends: [] });
+    transaction.touch(node);
+  }
+}

@@ -1,0 +1,198 @@
+import type { Capacity, Offer } from '../../capacity/spec.ts';
+import type { Heartbeat } from '../../contract/receipt.ts';
+import type { Identity } from '../../identity/document.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import { type Farm, FarmError, type Named } from '../../identity/farm.ts';
+import type { FarmAnswer, NodeAnswer, Registration } from '../../sdk/api.ts';
+import { RefusedError } from '../errors.ts';
+import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';
+import type { Row, Sql, Transaction } from './database.ts';
+import {
+  bookedIn,
+  envelopeIn,
+  envelopeOf,
+  jsonIn,
+  numberIn,
+  pageOf,
+  textIn,
+  textOrNullIn,
+} from './rows.ts';
+
+/** Keeps a document under its hash; the same hash never changes its document. */
+export function putIdentity(sql: Sql, { value, envelope }: Carried<Identity>): void {
+  putDocument(sql, value.id, envelope);
+}
+
+/** As `putIdentity`, of a document whose id was checked elsewhere. */
+export function putDocument(sql: Sql, id: string, envelope: Envelope): void {
+  sql.run('INSERT INTO identities (id, envelope) VALUES (:id, :envelope) ON CONFLICT DO NOTHING', {
+    id,
+    envelope: JSON.stringify(envelope),
+  });
+}
+
+/** Somebody's document by their id. */
+export function identityOf(sql: Sql, id: string): Envelope | undefined {
+  return envelopeOf(sql.one('SELECT envelope FROM identities WHERE id = :id', { id }));
+}
+
+/** Keeps a farm under its hash. */
+export function putFarm(sql: Sql, { value, envelope }: Carried<Named<Farm>>): void {
+  const { id, farmer, name } = value;
+  sql.run(
+    `INSERT INTO farms (id, farmer, name, envelope) VALUES (:id, :farmer, :name, :envelope)
+     ON CONFLICT DO NOTHING`,
+    { id, farmer, name, envelope: JSON.stringify(envelope) },
+  );
+}
+
+/** One page of all farms, oldest first. */
+export function farmsOf(sql: Sql, page: Page): PageOf<FarmAnswer> {
+  const rows = sql.all(
+    'SELECT * FROM farms WHERE seq > :cursor ORDER BY seq LIMIT :limit + 1',
+    page,
+  );
+  return pageOf(rows, page, (row) => ({
+    id: textIn(row, 'id'),
+    name: textIn(row, 'name'),
+    farmer: textIn(row, 'farmer'),
+    farm: envelopeIn(row, 'envelope'),
+  }));
+}
+
+/** Registers a node, or takes its newer offer; a token counts once, but for the node that used it. */
+export function registerNode(transaction: Transaction, entry: NodeEntry): Registration {
+  const { id } = entry.identity.value;
+  const before = transaction.one('SELECT * FROM nodes WHERE id = :id', { id });
+  putIdentity(transaction, entry.identity);
+  const farm = claimFarm(transaction, entry, before);
+  if (before === undefined || isNewer(before, entry.offer.value)) {
+    putNode(transaction, farm, entry.offer);
+    transaction.touch(id);
+  } else if (farm !== before['farm']) {
+    transaction.run('UPDATE nodes SET farm = :farm WHERE id = :id', { farm, id });
+  }
+  return { id, state: farm === null ? 'waiting-for-farmer' : 'joined', farm };
+}
+
+function claimFarm(sql: Sql, entry: NodeEntry, before: Row | undefined): string | null {
+  const joined = before === undefined ? null : textOrNullIn(before, 'farm');
+  const { token, nowMs } = entry;
+  if (token === null) return joined;
+  const node = entry.identity.value.id;
+  const farm = sql.one('SELECT farmer FROM farms WHERE id = :farm', { farm: token.farm });
+  if (farm === undefined) {
+    throw new RefusedError('FARM_UNKNOWN', 'No such farm is registered; create it first.');
+  }
+  if (farm['farmer'] !== token.farmer) {
+    throw new FarmError('TOKEN_FOREIGN', 'This join token is not by the farmer of its farm.');
+  }
+  const used = sql.one('SELECT node FROM tokens WHERE id = :id', { id: token.id });
+  if (used !== undefined && used['node'] !== node) {
+    throw new RefusedError(
+      'TOKEN_USED',
+      'Another node joined with this token; ask the farmer for boot media of its own.',
+    );
+  }
+  if (joined !== null && joined !== token.farm) {
+    throw new RefusedError('NODE_IN_OTHER_FARM', 'This node has joined another farm already.');
+  }
+  if (used !== undefined) return token.farm;
+  if (nowMs >= token.notAfterMs) {
+    throw new FarmError('TOKEN_EXPIRED', 'This join token is past its end; ask for new media.');
+  }
+  sql.run('INSERT INTO tokens (id, node) VALUES (:id, :node)', { id: token.id, node });
+  return token.farm;
+}
+
+function isNewer(before: Row, offer: Named<Offer>): boolean {
+  if (before['offer_id'] === offer.id) return false;
+  const version = numberIn(before, 'offer_version');
+  if (offer.version > version) return true;
+  throw new RefusedError(
+    'OFFER_OLD',
+    `The directory has offer version ${version} of this node; sign a later one.`,
+    { facts: { version } },
+  );
+}
+
+function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): void {
+  const { value, envelope } = offer;
+  sql.run(
+    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity)
+     VALUES (:id, :farm, :offerId, :version, :offer, :capacity)
+     ON CONFLICT (id) DO UPDATE SET farm = excluded.farm, offer_id = excluded.offer_id,
+       offer_version = excluded.offer_version, offer = excluded.offer,
+       capacity = excluded.capacity`,
+    {
+      id: value.node,
+      farm,
+      offerId: value.id,
+      version: value.version,
+      offer: JSON.stringify(envelope),
+      capacity: JSON.stringify(value.capacity),
+    },
+  );
+}
+
+/** Takes a sign of life unless a later one is there: one statement, so none is ever rolled back. */
+export function putHeartbeat(sql: Sql, heartbeat: Carried<Heartbeat>, nowMs: number): void {
+  const { node, seq } = heartbeat.value;
+  const changed = sql.run(
+    `INSERT INTO heartbeats (node, seq, last_seen_ms, payload, envelope)
+     SELECT :node, :seq, :nowMs, :payload, :envelope FROM nodes WHERE id = :node
+     ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, last_seen_ms = excluded.last_seen_ms,
+       payload = excluded.payload, envelope = excluded.envelope WHERE excluded.seq > seq`,
+    {
+      node,
+      seq,
+      nowMs,
+      payload: JSON.stringify(heartbeat.value),
+      envelope: JSON.stringify(heartbeat.envelope),
+    },
+  );
+  if (changed > 0) return;
+  const newest = sql.one('SELECT seq FROM heartbeats WHERE node = :node', { node });
+  if (newest === undefined) throw new RefusedError('NODE_UNKNOWN', 'Register the node first.');
+  throw new RefusedError('HEARTBEAT_OLD', 'A later heartbeat of this node is here already.', {
+    facts: { seq: numberIn(newest, 'seq') },
+  });
+}
+
+const NODES = `SELECT n.*, i.envelope AS identity, h.last_seen_ms, h.payload, h.envelope
+  FROM nodes n JOIN identities i ON i.id = n.id LEFT JOIN heartbeats h ON h.node = n.id`;
+
+/** One node as everybody sees it. */
+export function nodeOf(sql: Sql, id: string): NodeAnswer | undefined {
+  const row = sql.one(`${NODES} WHERE n.id = :id`, { id });
+  return row === undefined ? undefined : nodeIn(sql, row);
+}
+
+/** One page of all nodes, oldest first. */
+export function nodesOf(sql: Sql, page: Page): PageOf<NodeAnswer> {
+  const rows = sql.all(`${NODES} WHERE n.seq > :cursor ORDER BY n.seq LIMIT :limit + 1`, page);
+  return pageOf(rows, page, (row) => nodeIn(sql, row));
+}
+
+function nodeIn(sql: Sql, row: Row): NodeAnswer {
+  const id = textIn(row, 'id');
+  const farm = textOrNullIn(row, 'farm');
+  return {
+    id,
+    state: farm === null ? 'waiting-for-farmer' : 'joined',
+    farm,
+    identity: envelopeIn(row, 'identity'),
+    offer: envelopeIn(row, 'offer'),
+    offerId: textIn(row, 'offer_id'),
+    capacity: jsonIn(row, 'capacity') as Capacity,
+    used: bookedIn(sql, 'node = :id', { id }),
+    heartbeat:
+      row['payload'] === null
+        ? null
+        : {
+            lastSeenMs: numberIn(row, 'last_seen_ms'),
+            envelope: envelopeIn(row, 'envelope'),
+            payload: jsonIn(row, 'payload') as Heartbeat,
+          },
+  };
+}

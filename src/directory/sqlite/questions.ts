@@ -1,0 +1,121 @@
+import type { AskedQuestion } from '../../contract/question.ts';
+import type { Answer } from '../../contract/spec.ts';
+import { ContractError } from '../../contract/verify.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import { MINUTE_MS } from '../../lib/units.ts';
+import { RefusedError } from '../errors.ts';
+import type { Carried } from '../store.ts';
+import { contractRow } from './contracts.ts';
+import type { Sql, Transaction } from './database.ts';
+import { envelopeOf, numberIn, textIn } from './rows.ts';
+
+/** How long a question waits for its answer, and an answer for who fetches it. */
+export const QUESTION_OPEN_MS = 2 * MINUTE_MS;
+/** The most questions, answered or not, that are kept of one tenant and for one node. */
+export const TENANT_QUESTIONS_MAX = 16;
+export const NODE_QUESTIONS_MAX = 64;
+
+type Entry = {
+  readonly question: Carried<AskedQuestion>;
+  readonly nowMs: number;
+};
+
+/** Puts a tenant's question about a contract of its own before the contract's node. */
+export function ask(transaction: Transaction, { question, nowMs }: Entry): void {
+  const { id, node, tenant, contract } = question.value;
+  const row = contractRow(transaction, contract);
+  if (row === undefined || row['node'] !== node) {
+    throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is on that node.');
+  }
+  if (row['tenant'] !== tenant) {
+    throw new ContractError('TENANT_MISMATCH', 'Only its tenant may ask about a contract.');
+  }
+  transaction.run('DELETE FROM questions WHERE until_ms <= :nowMs', { nowMs });
+  if (transaction.one('SELECT 1 FROM questions WHERE id = :id', { id }) !== undefined) return;
+  const count = (where: string): number =>
+    numberIn(
+      transaction.one(`SELECT COUNT(*) AS count FROM questions WHERE ${where}`, {
+        value: where.startsWith('node') ? node : tenant,
+      }) ?? {},
+      'count',
+    );
+  if (
+    count('tenant = :value') >= TENANT_QUESTIONS_MAX ||
+    count('node = :value') >= NODE_QUESTIONS_MAX
+  ) {
+    throw new RefusedError(
+      'TOO_MANY_QUESTIONS',
+      'Too many questions are open; wait two minutes for them to be answered or to lapse.',
+    );
+  }
+  transaction.run(
+    `INSERT INTO questions (id, node, tenant, until_ms, envelope)
+     VALUES (:id, :node, :tenant, :untilMs, :envelope)`,
+    {
+      id,
+      node,
+      tenant,
+      untilMs: nowMs + QUESTION_OPEN_MS,
+      envelope: JSON.stringify(question.envelope),
+    },
+  );
+  transaction.touch(node);
+}
+
+/** Keeps the node's answer for the asker; only the first counts. */
+export function putAnswer(
+  transaction: Transaction,
+  { value, envelope }: Carried<Answer>,
+  nowMs: number,
+): void {
+  const row = transaction.one('SELECT node, answer FROM questions WHERE id = :id', {
+    id: value.question,
+  });
+  if (row === undefined) throw unknownQuestion();
+  if (textIn(row, 'node') !== value.node) {
+    throw new ContractError('NODE_FOREIGN', 'This question is to another node.');
+  }
+  const changed = transaction.run(
+    `UPDATE questions SET answer = :answer, until_ms = :untilMs
+     WHERE id = :id AND answer IS NULL AND until_ms > :nowMs`,
+    {
+      id: value.question,
+      answer: JSON.stringify(envelope),
+      untilMs: nowMs + QUESTION_OPEN_MS,
+      nowMs,
+    },
+  );
+  if (changed > 0) transaction.touch(value.node);
+  else if (row['answer'] === null) throw unknownQuestion();
+}
+
+/** The answer; `null` while there is none; `undefined` when there is no such open question. */
+export function answerOf(sql: Sql, id: string, nowMs: number): Envelope | null | undefined {
+  const row = sql.one('SELECT answer FROM questions WHERE id = :id AND until_ms > :nowMs', {
+    id,
+    nowMs,
+  });
+  if (row === undefined) return undefined;
+  return row['answer'] === null ? null : envelopeOf(row, 'answer');
+}
+
+/** Whether this nonce is the node's first in its time. */
+export function claimNonce(
+  transaction: Transaction,
+  claim: { readonly node: string; readonly nonce: string; readonly untilMs: number },
+  nowMs: number,
+): boolean {
+  transaction.run('DELETE FROM nonces WHERE until_ms <= :nowMs', { nowMs });
+  const { node, nonce, untilMs } = claim;
+  return (
+    transaction.run(
+      `INSERT INTO nonces (node, nonce, until_ms) VALUES (:node, :nonce, :untilMs)
+       ON CONFLICT DO NOTHING`,
+      { node, nonce, untilMs },
+    ) > 0
+  );
+}
+
+function unknownQuestion(): RefusedError {
+  return new RefusedError('QUESTION_UNKNOWN', 'No such question is open; ask again.');
+}

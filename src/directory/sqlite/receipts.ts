@@ -1,0 +1,72 @@
+import type { Receipt } from '../../contract/receipt.ts';
+import { ContractError } from '../../contract/verify.ts';
+import { RefusedError } from '../errors.ts';
+import { afterReceipt, isOver, type Life, type LifeVersion } from '../life.ts';
+import type { Carried } from '../store.ts';
+import { contractRow, saveLife, sweep } from './contracts.ts';
+import type { Sql, Transaction } from './database.ts';
+import { jsonIn, numberIn } from './rows.ts';
+import { putZnetEnds } from './znets.ts';
+
+/** Takes a node's word about a contract of its own, unless a later one is here. */
+export function putReceipt(
+  transaction: Transaction,
+  { value: receipt, envelope }: Carried<Receipt>,
+  nowMs: number,
+): void {
+  sweep(transaction, nowMs);
+  const row = contractRow(transaction, receipt.contract);
+  if (row === undefined) {
+    throw new ContractError('CONTRACT_UNKNOWN', 'The directory has no such contract.');
+  }
+  if (row['node'] !== receipt.node) {
+    throw new ContractError('NODE_FOREIGN', 'This contract is on another node than the signer.');
+  }
+  const said = versionOf(transaction, receipt);
+  if (said === undefined) {
+    throw new ContractError('CONTRACT_UNKNOWN', 'The directory has no such version of it.');
+  }
+  const text = JSON.stringify(envelope);
+  // One statement, so that an older receipt never replaces a newer one.
+  const changed = transaction.run(
+    `INSERT INTO receipts (contract, node, seq, envelope) VALUES (:contract, :node, :seq, :text)
+     ON CONFLICT (contract) DO UPDATE SET seq = excluded.seq, envelope = excluded.envelope
+     WHERE excluded.seq > seq`,
+    { contract: receipt.contract, node: receipt.node, seq: receipt.seq, text },
+  );
+  if (changed === 0) return refuseUnlessSame(transaction, receipt, text);
+  const before = jsonIn(row, 'life') as Life;
+  const after = afterReceipt(before, receipt.state, said);
+  saveLife(transaction, { id: receipt.contract }, after);
+  const isChanged =
+    after.held?.digest !== before.held?.digest ||
+    after.pending?.digest !== before.pending?.digest ||
+    after.state !== before.state;
+  if (isChanged) transaction.touch(receipt.node);
+  const ends = isOver(after) ? [] : receipt.znetEnds;
+  putZnetEnds(transaction, { contract: receipt.contract, node: receipt.node, ends });
+}
+
+/** The newest version of that number: one that was dropped may have left its number to another. */
+function versionOf(sql: Sql, { contract, version }: Receipt): LifeVersion | undefined {
+  const row = sql.one(
+    `SELECT life_version FROM versions WHERE contract = :contract AND version = :version
+     ORDER BY seq DESC LIMIT 1`,
+    { contract, version },
+  );
+  return row === undefined ? undefined : (jsonIn(row, 'life_version') as LifeVersion);
+}
+
+/** The same receipt again is no error: its answer may have been lost. */
+function refuseUnlessSame(sql: Sql, receipt: Receipt, text: string): void {
+  const row = sql.one('SELECT seq, envelope FROM receipts WHERE contract = :contract', {
+    contract: receipt.contract,
+  });
+  if (row?.['envelope'] === text) return;
+  const seq = numberIn(row ?? {}, 'seq');
+  throw new RefusedError(
+    'RECEIPT_OLD',
+    `The directory has receipt ${seq} about this contract; sign one with a higher number.`,
+    { facts: { seq } },
+  );
+}

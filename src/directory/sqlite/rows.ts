@@ -1,0 +1,70 @@
+import type { Resources } from '../../capacity/spec.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import type { Page, PageOf } from '../store.ts';
+import type { Row, Sql, SqlValues } from './database.ts';
+
+/** A column that the schema makes a text. */
+export function textIn(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value === 'string') return value;
+  throw new TypeError(`column ${column} holds no text`);
+}
+
+/** A column that the schema makes an integer. */
+export function numberIn(row: Row, column: string): number {
+  const value = row[column];
+  if (typeof value === 'number') return value;
+  throw new TypeError(`column ${column} holds no number`);
+}
+
+/** A column that may be empty. */
+export function textOrNullIn(row: Row, column: string): string | null {
+  return row[column] === null ? null : textIn(row, column);
+}
+
+/** JSON that this store wrote itself. */
+export function jsonIn(row: Row, column: string): unknown {
+  return JSON.parse(textIn(row, column));
+}
+
+/** A column that holds an envelope. */
+export function envelopeIn(row: Row, column: string): Envelope {
+  return jsonIn(row, column) as Envelope;
+}
+
+/** The envelope of the row that was looked for, if there is one. */
+export function envelopeOf(row: Row | undefined, column = 'envelope'): Envelope | undefined {
+  return row === undefined ? undefined : envelopeIn(row, column);
+}
+
+/**
+ * What the contracts that `where` picks have booked. Summed as floating point, for whole numbers
+ * may overflow: a node can offer what it likes, and must not break the list for all.
+ */
+export function bookedIn(sql: Sql, where: string, values: SqlValues): Resources {
+  const sum = (column: string): string =>
+    `CAST(MIN(TOTAL(${column}), 9007199254740991) AS INTEGER) AS ${column}`;
+  const columns = ['cpu_millis', 'memory_bytes', 'ssd_bytes'].map((column) => sum(column));
+  const row = sql.one(
+    `SELECT ${columns.join(', ')} FROM contracts WHERE is_booked = 1 AND ${where}`,
+    values,
+  );
+  return resourcesIn(row ?? {});
+}
+
+/** The three columns of what a contract has booked. */
+export function resourcesIn(row: Row): Resources {
+  return {
+    cpuMillis: numberIn(row, 'cpu_millis'),
+    memoryBytes: numberIn(row, 'memory_bytes'),
+    ssdBytes: numberIn(row, 'ssd_bytes'),
+  };
+}
+
+/** A page out of rows that were asked for one more than it holds, in the order of `seq`. */
+export function pageOf<T>(rows: Row[], page: Page, read: (row: Row) => T): PageOf<T> {
+  const shown = rows.slice(0, page.limit);
+  const last = shown.at(-1);
+  const next = rows.length > page.limit && last !== undefined ? numberIn(last, 'seq') : null;
+  return { items: shown.map(read), next };
+}

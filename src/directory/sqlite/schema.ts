@@ -1,0 +1,129 @@
+/** Grows by one with every change of the tables below. */
+export const SCHEMA_VERSION = 1;
+
+/** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
+export const SCHEMA = `
+CREATE TABLE grid (name TEXT NOT NULL) STRICT;
+
+CREATE TABLE identities (id TEXT PRIMARY KEY, envelope TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE farms (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  farmer TEXT NOT NULL,
+  name TEXT NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE tokens (
+  id TEXT PRIMARY KEY,
+  node TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE nodes (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  farm TEXT,
+  offer_id TEXT NOT NULL,
+  offer_version INTEGER NOT NULL,
+  offer TEXT NOT NULL,
+  capacity TEXT NOT NULL,
+  revision INTEGER NOT NULL DEFAULT 1
+) STRICT;
+
+CREATE TABLE heartbeats (
+  node TEXT PRIMARY KEY,
+  seq INTEGER NOT NULL,
+  last_seen_ms INTEGER NOT NULL,
+  payload TEXT NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contracts (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  tenant TEXT NOT NULL,
+  node TEXT NOT NULL,
+  is_live INTEGER NOT NULL,
+  is_booked INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  life TEXT NOT NULL,
+  held TEXT,
+  pending TEXT,
+  cpu_millis INTEGER NOT NULL,
+  memory_bytes INTEGER NOT NULL,
+  ssd_bytes INTEGER NOT NULL,
+  envelopes_bytes INTEGER NOT NULL,
+  newest_version INTEGER NOT NULL,
+  not_after_ms INTEGER NOT NULL,
+  due_ms INTEGER
+) STRICT;
+CREATE INDEX contracts_by_node ON contracts (node, seq);
+CREATE INDEX contracts_by_tenant ON contracts (tenant, seq);
+CREATE INDEX contracts_booked ON contracts (node) WHERE is_booked = 1;
+CREATE INDEX contracts_due ON contracts (due_ms) WHERE due_ms IS NOT NULL;
+
+CREATE TABLE versions (
+  digest TEXT PRIMARY KEY,
+  contract TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  life_version TEXT NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX versions_by_contract ON versions (contract, version, seq);
+
+CREATE TABLE znet_peers (
+  digest TEXT NOT NULL,
+  znet TEXT NOT NULL,
+  node TEXT NOT NULL,
+  peer TEXT NOT NULL,
+  PRIMARY KEY (digest, znet, peer)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX znet_peers_by_peer ON znet_peers (peer, znet);
+
+CREATE TABLE cancellations (
+  contract TEXT PRIMARY KEY,
+  node TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  not_after_ms INTEGER NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cancellations_by_node ON cancellations (node, not_after_ms);
+
+CREATE TABLE receipts (
+  contract TEXT PRIMARY KEY,
+  node TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE znet_ends (
+  contract TEXT NOT NULL,
+  znet TEXT NOT NULL,
+  node TEXT NOT NULL,
+  wire TEXT NOT NULL,
+  PRIMARY KEY (contract, znet)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX znet_ends_by_znet ON znet_ends (znet, node);
+
+CREATE TABLE questions (
+  id TEXT PRIMARY KEY,
+  node TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  until_ms INTEGER NOT NULL,
+  envelope TEXT NOT NULL,
+  answer TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX questions_by_node ON questions (node, until_ms);
+CREATE INDEX questions_by_tenant ON questions (tenant, until_ms);
+CREATE INDEX questions_by_end ON questions (until_ms);
+
+CREATE TABLE nonces (
+  node TEXT NOT NULL,
+  nonce TEXT NOT NULL,
+  until_ms INTEGER NOT NULL,
+  PRIMARY KEY (node, nonce)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX nonces_by_end ON nonces (until_ms);
+`;

@@ -1,0 +1,61 @@
+import type { ContractAnswer, ContractSummary } from '../../sdk/api.ts';
+import { type Life, type LifeVersion, versionState } from '../life.ts';
+import type { ContractFilter, Page, PageOf } from '../store.ts';
+import type { Row, Sql } from './database.ts';
+import { envelopeIn, envelopeOf, jsonIn, numberIn, pageOf, resourcesIn, textIn } from './rows.ts';
+
+/** One contract with everything that was signed about it. */
+export function contractOf(sql: Sql, id: string): ContractAnswer | undefined {
+  const row = sql.one(
+    `SELECT c.*, i.envelope AS tenant_identity FROM contracts c
+     JOIN identities i ON i.id = c.tenant WHERE c.id = :id`,
+    { id },
+  );
+  if (row === undefined) return undefined;
+  const life = jsonIn(row, 'life') as Life;
+  const receipt = envelopeOf(sql.one('SELECT envelope FROM receipts WHERE contract = :id', { id }));
+  const cancellation = sql.one('SELECT envelope FROM cancellations WHERE contract = :id', { id });
+  return {
+    ...summaryIn(row),
+    versions: sql
+      .all('SELECT life_version, envelope FROM versions WHERE contract = :id ORDER BY seq', { id })
+      .map((versionRow) => {
+        const { version, digest } = jsonIn(versionRow, 'life_version') as LifeVersion;
+        const state = versionState(life, { version, digest });
+        return { version, digest, state, contract: envelopeIn(versionRow, 'envelope') };
+      }),
+    tenantIdentity: envelopeIn(row, 'tenant_identity'),
+    cancellation: envelopeOf(cancellation) ?? null,
+    receipts: receipt === undefined ? [] : [receipt],
+  };
+}
+
+/** One page of contracts, oldest first, of one tenant or node or both. */
+export function contractsOf(sql: Sql, filter: ContractFilter, page: Page): PageOf<ContractSummary> {
+  const { tenant, node } = filter;
+  const where = [
+    'seq > :cursor',
+    ...(tenant === undefined ? [] : ['tenant = :tenant']),
+    ...(node === undefined ? [] : ['node = :node']),
+  ].join(' AND ');
+  const rows = sql.all(`SELECT * FROM contracts WHERE ${where} ORDER BY seq LIMIT :limit + 1`, {
+    ...page,
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(node === undefined ? {} : { node }),
+  });
+  return pageOf(rows, page, summaryIn);
+}
+
+function summaryIn(row: Row): ContractSummary {
+  const life = jsonIn(row, 'life') as Life;
+  return {
+    id: textIn(row, 'id'),
+    tenant: textIn(row, 'tenant'),
+    node: textIn(row, 'node'),
+    state: life.state,
+    version: numberIn(row, 'newest_version'),
+    reservedUntilMs: life.reservedUntilMs,
+    notAfterMs: numberIn(row, 'not_after_ms'),
+    resources: resourcesIn(row),
+  };
+}

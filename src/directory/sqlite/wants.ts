@@ -1,0 +1,80 @@
+import type { Wants } from '../../contract/wants.ts';
+import type { Sql } from './database.ts';
+import { envelopeIn, numberIn } from './rows.ts';
+
+const QUESTIONS_MAX = 256;
+const PEERS_MAX = 4096;
+
+/** The number that grows with every change of a node's wants. */
+export function revisionOf(sql: Sql, node: string): number | undefined {
+  const row = sql.one('SELECT revision FROM nodes WHERE id = :node', { node });
+  return row === undefined ? undefined : numberIn(row, 'revision');
+}
+
+/** Everything that a node shall have, as the books stand now. */
+export function wantsOf(sql: Sql, node: string, nowMs: number): Wants | undefined {
+  const revision = revisionOf(sql, node);
+  if (revision === undefined) return undefined;
+  return {
+    revision,
+    contracts: contractsOf(sql, node),
+    cancellations: sql
+      .all(
+        `SELECT c.envelope, i.envelope AS tenant FROM cancellations c
+         JOIN identities i ON i.id = c.tenant WHERE c.node = :node AND c.not_after_ms > :nowMs`,
+        { node, nowMs },
+      )
+      .map((row) => ({
+        cancellation: envelopeIn(row, 'envelope'),
+        tenant: envelopeIn(row, 'tenant'),
+      })),
+    peers: peersOf(sql, node),
+    questions: sql
+      .all(
+        `SELECT q.envelope, i.envelope AS tenant FROM questions q
+         JOIN identities i ON i.id = q.tenant
+         WHERE q.node = :node AND q.until_ms > :nowMs AND q.answer IS NULL
+         ORDER BY q.until_ms LIMIT :limit`,
+        { node, nowMs, limit: QUESTIONS_MAX },
+      )
+      .map((row) => ({ question: envelopeIn(row, 'envelope'), tenant: envelopeIn(row, 'tenant') })),
+  };
+}
+
+/** The version that the node holds, to start from, and the one that waits for its word. */
+function contractsOf(sql: Sql, node: string): Wants['contracts'] {
+  const rows = sql.all(
+    `SELECT v.envelope, i.envelope AS tenant FROM contracts c
+     JOIN versions v ON v.digest IN (c.held, c.pending)
+     JOIN identities i ON i.id = c.tenant
+     WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 ORDER BY c.seq, v.version`,
+    { node },
+  );
+  return rows.map((row) => ({
+    contract: envelopeIn(row, 'envelope'),
+    tenant: envelopeIn(row, 'tenant'),
+  }));
+}
+
+/**
+ * Receipts of the nodes that this node's live contracts name as peers, where they hold an end of
+ * that znet. Its id is a hash over its tenant, and the receipt's contract has to be the same
+ * tenant's: no node can put itself forward as the peer of a stranger.
+ */
+function peersOf(sql: Sql, node: string): Wants['peers'] {
+  const rows = sql.all(
+    `SELECT DISTINCT r.contract, r.envelope, i.envelope AS node FROM contracts mine
+     JOIN znet_peers named ON named.digest IN (mine.held, mine.pending)
+     JOIN znet_ends e ON e.znet = named.znet AND e.node = named.peer
+     JOIN contracts theirs ON theirs.id = e.contract AND theirs.tenant = mine.tenant
+       AND theirs.is_booked = 1
+     JOIN receipts r ON r.contract = theirs.id
+     JOIN identities i ON i.id = named.peer
+     WHERE mine.node = :node AND mine.is_booked = 1 AND mine.is_live = 1 LIMIT :limit`,
+    { node, limit: PEERS_MAX },
+  );
+  return rows.map((row) => ({
+    receipt: envelopeIn(row, 'envelope'),
+    node: envelopeIn(row, 'node'),
+  }));
+}

@@ -1,0 +1,91 @@
+import type { Offer } from '../capacity/spec.ts';
+import type { AskedQuestion } from '../contract/question.ts';
+import type { Heartbeat, Receipt } from '../contract/receipt.ts';
+import type { Answer, Cancellation } from '../contract/spec.ts';
+import type { SignedContract } from '../contract/verify.ts';
+import type { Wants } from '../contract/wants.ts';
+import type { Identity } from '../identity/document.ts';
+import type { Envelope } from '../identity/envelope.ts';
+import type { Farm, JoinToken, Named } from '../identity/farm.ts';
+import type {
+  AdmissionAnswer,
+  ContractAnswer,
+  ContractSummary,
+  FarmAnswer,
+  NodeAnswer,
+  Registration,
+} from '../sdk/api.ts';
+
+/** Something that was checked, with the envelope that it came in. */
+export type Carried<T> = { readonly value: T; readonly envelope: Envelope };
+
+export type Page = { readonly cursor: number; readonly limit: number };
+export type PageOf<T> = { items: T[]; next: number | null };
+
+export type NodeEntry = {
+  readonly identity: Carried<Identity>;
+  readonly offer: Carried<Named<Offer>>;
+  /** A join token whose signature holds; whether it is used up or past is the store's to say. */
+  readonly token: Named<JoinToken> | null;
+  readonly nowMs: number;
+};
+
+export type ContractFilter = {
+  readonly tenant?: string | undefined;
+  readonly node?: string | undefined;
+};
+
+/**
+ * What the directory keeps. Every call that writes is one transaction, and what it accepted is on
+ * the disk before it returns. Whoever can write to what lies below can hide, delay or forget
+ * envelopes, and show a node as joined or free that is not; they can't make a node run anything,
+ * nor a tenant believe a receipt, because both check every signature again.
+ *
+ * Calls that refuse throw `RefusedError`, `ContractError` or `FarmError` and have changed nothing.
+ */
+export type Store = {
+  /** Called after a commit with the nodes whose wants changed, by this process or another. */
+  readonly onChange: (listener: (nodes: readonly string[]) => void) => void;
+
+  readonly putIdentity: (identity: Carried<Identity>) => Promise<void>;
+  readonly identity: (id: string) => Promise<Envelope | undefined>;
+
+  readonly putFarm: (farm: Carried<Named<Farm>>, farmer: Carried<Identity>) => Promise<void>;
+  readonly farms: (page: Page) => Promise<PageOf<FarmAnswer>>;
+
+  readonly registerNode: (entry: NodeEntry) => Promise<Registration>;
+  readonly node: (id: string) => Promise<NodeAnswer | undefined>;
+  readonly nodes: (page: Page) => Promise<PageOf<NodeAnswer>>;
+  readonly putHeartbeat: (heartbeat: Carried<Heartbeat>, nowMs: number) => Promise<void>;
+
+  readonly admitContract: (entry: {
+    readonly contract: Carried<SignedContract>;
+    readonly tenant: Envelope;
+    readonly nowMs: number;
+  }) => Promise<AdmissionAnswer & { readonly isNew: boolean }>;
+  readonly contract: (id: string) => Promise<ContractAnswer | undefined>;
+  readonly contracts: (filter: ContractFilter, page: Page) => Promise<PageOf<ContractSummary>>;
+  readonly cancelContract: (cancellation: Carried<Cancellation>, nowMs: number) => Promise<void>;
+  readonly putReceipt: (receipt: Carried<Receipt>, nowMs: number) => Promise<void>;
+
+  readonly ask: (entry: {
+    readonly question: Carried<AskedQuestion>;
+    readonly nowMs: number;
+  }) => Promise<void>;
+  readonly putAnswer: (answer: Carried<Answer>, nowMs: number) => Promise<void>;
+  /** The answer; `null` while there is none; `undefined` when there is no such open question. */
+  readonly answer: (question: string, nowMs: number) => Promise<Envelope | null | undefined>;
+
+  /** Everything for one node as it is now, or `undefined` when no such node has registered. */
+  readonly wants: (node: string, nowMs: number) => Promise<Wants | undefined>;
+  readonly revision: (node: string) => Promise<number | undefined>;
+  /** Whether this nonce is the node's first; remembered until `untilMs`. */
+  readonly claimNonce: (
+    claim: { readonly node: string; readonly nonce: string; readonly untilMs: number },
+    nowMs: number,
+  ) => Promise<boolean>;
+
+  /** Carries out what time alone changes: reservations that lapse, contracts that end. */
+  readonly sweep: (nowMs: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+};

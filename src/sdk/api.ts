@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import { capacitySchema, resourcesSchema } from '../capacity/spec.ts';
+import { heartbeatSchema } from '../contract/receipt.ts';
+import { envelopeSchema } from '../identity/envelope.ts';
+import { gridSchema } from '../identity/farm.ts';
+import { sha256Schema } from '../lib/names.ts';
+import { KiB, MiB } from '../lib/units.ts';
+
+/** The longest JSON document in an answer or a feed; the directory never lets one grow over it. */
+export const ANSWER_BYTES_MAX = 16 * MiB;
+export const REFUSAL_BYTES_MAX = 64 * KiB;
+/** The longest that a long-poll may wait. */
+export const WAIT_MS_MAX = 30_000;
+export const PAGE_ITEMS_MAX = 200;
+
+const nonceSchema = z.string().regex(/^[0-9a-f]{32}$/, 'not 32 digits of lower-case hex');
+
+export const timeQuery = z.strictObject({ nonce: nonceSchema });
+export const idParams = z.strictObject({ id: sha256Schema });
+
+/** Where a page begins: what `next` of the page before said. */
+const cursorSchema = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const pageQuery = z.strictObject({
+  cursor: cursorSchema.default(0),
+  limit: z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(50),
+});
+export const contractsQuery = pageQuery.extend({
+  tenant: sha256Schema.optional(),
+  node: sha256Schema.optional(),
+});
+export const wantsQuery = z.strictObject({
+  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  waitMs: z.coerce.number().int().min(0).max(WAIT_MS_MAX).default(0),
+});
+
+export const farmBody = z.strictObject({ farm: envelopeSchema, farmer: envelopeSchema });
+export const nodeBody = z.strictObject({
+  identity: envelopeSchema,
+  token: envelopeSchema.nullable(),
+  /** The identity document of the token's farmer. */
+  farmer: envelopeSchema.nullable(),
+  offer: envelopeSchema,
+});
+export type NodeBody = z.infer<typeof nodeBody>;
+export const contractBody = z.strictObject({ contract: envelopeSchema, tenant: envelopeSchema });
+export const cancellationBody = z.strictObject({
+  cancellation: envelopeSchema,
+  tenant: envelopeSchema,
+});
+export const questionBody = z.strictObject({ question: envelopeSchema, tenant: envelopeSchema });
+
+/** Every refusal, whatever its HTTP status. */
+export const refusalSchema = z.object({
+  code: z.string(),
+  sentence: z.string(),
+  facts: z.record(z.string(), z.unknown()).optional(),
+});
+export type Refusal = z.infer<typeof refusalSchema>;
+
+function pageOf<T extends z.ZodType>(item: T) {
+  /** `next` is the cursor of the page after this, `null` on the last. */
+  return z.object({ items: z.array(item), next: z.int().nullable() });
+}
+
+export const idAnswer = z.object({ id: sha256Schema });
+export const gridAnswer = z.object({ grid: gridSchema, directory: envelopeSchema });
+export const farmAnswer = z.object({
+  id: sha256Schema,
+  name: z.string(),
+  farmer: sha256Schema,
+  farm: envelopeSchema,
+});
+export type FarmAnswer = z.infer<typeof farmAnswer>;
+export const farmsAnswer = pageOf(farmAnswer);
+
+export const NODE_STATES = ['joined', 'waiting-for-farmer'] as const;
+export const registrationAnswer = z.object({
+  id: sha256Schema,
+  state: z.enum(NODE_STATES),
+  farm: sha256Schema.nullable(),
+});
+export type Registration = z.infer<typeof registrationAnswer>;
+
+export const nodeAnswer = registrationAnswer.extend({
+  identity: envelopeSchema,
+  offer: envelopeSchema,
+  /** What a contract names as its `offer`. */
+  offerId: sha256Schema,
+  capacity: capacitySchema,
+  /** What live contracts hold of it. */
+  used: resourcesSchema,
+  heartbeat: z
+    .object({ lastSeenMs: z.int(), envelope: envelopeSchema, payload: heartbeatSchema })
+    .nullable(),
+});
+export type NodeAnswer = z.infer<typeof nodeAnswer>;
+export const nodesAnswer = pageOf(nodeAnswer);
+export const seenAnswer = z.object({ seq: z.int(), lastSeenMs: z.int() });
+
+/**
+ * Where the directory sees a contract: `reserved` until its node acknowledges it, else `released`;
+ * `accepted`, `running`, `refused` and `ended` are the node's word; `cancelled` is the tenant's,
+ * and holds its room until the node says `ended`; `expired` is the clock's.
+ */
+export const LIFE_STATES = [
+  'reserved',
+  'accepted',
+  'running',
+  'refused',
+  'released',
+  'cancelled',
+  'ended',
+  'expired',
+] as const;
+/**
+ * `pending` waits for the node's word, `held` is what the node holds, `superseded` is older than
+ * that, and `dropped` was refused or released, or went with its contract.
+ */
+export const VERSION_STATES = ['pending', 'held', 'superseded', 'dropped'] as const;
+
+const contractSummary = z.object({
+  id: sha256Schema,
+  tenant: sha256Schema,
+  node: sha256Schema,
+  state: z.enum(LIFE_STATES),
+  /** The newest version, whatever became of it. */
+  version: z.int(),
+  /** Until when the newest version waits for its node's word; `null` when it does not. */
+  reservedUntilMs: z.int().nullable(),
+  notAfterMs: z.int(),
+  /** What it holds of its node now. */
+  resources: resourcesSchema,
+});
+export type ContractSummary = z.infer<typeof contractSummary>;
+export const contractsAnswer = pageOf(contractSummary);
+export const contractAnswer = contractSummary.extend({
+  versions: z.array(
+    z.object({
+      version: z.int(),
+      digest: sha256Schema,
+      state: z.enum(VERSION_STATES),
+      contract: envelopeSchema,
+    }),
+  ),
+  tenantIdentity: envelopeSchema,
+  cancellation: envelopeSchema.nullable(),
+  /** The latest receipt of the contract's node, if there is one. */
+  receipts: z.array(envelopeSchema),
+});
+export type ContractAnswer = z.infer<typeof contractAnswer>;
+
+export const admissionAnswer = z.object({
+  id: sha256Schema,
+  digest: sha256Schema,
+  version: z.int(),
+  state: z.enum(LIFE_STATES),
+  reservedUntilMs: z.int().nullable(),
+});
+export type AdmissionAnswer = z.infer<typeof admissionAnswer>;

@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { signRequest } from '../contract/request.ts';
+import { type Wants, wantsSchema } from '../contract/wants.ts';
+import { exchange, openStream } from '../host/http.ts';
+import type { Identity } from '../identity/document.ts';
+import { type Envelope, envelopeSchema, type Signer } from '../identity/envelope.ts';
+import { utf8 } from '../lib/bytes.ts';
+import { ZosError } from '../lib/errors.ts';
+import { parseStrictJson } from '../lib/strict-json.ts';
+import { SECOND_MS } from '../lib/units.ts';
+import * as api from './api.ts';
+import { readEvents } from './events.ts';
+import { verifyTime } from './time.ts';
+
+/** A refusal by the directory, with its own code and sentence; `facts.status` is the HTTP status. */
+export class DirectoryError extends ZosError {}
+
+export type ClientOptions = {
+  /** As in `http://127.0.0.1:8080`, without a path. */
+  readonly baseUrl: string;
+  readonly signal?: AbortSignal;
+};
+
+/** Who signs requests that only a node may make, and by which clock. */
+export type NodeSigning = {
+  readonly grid: string;
+  readonly node: string;
+  readonly signer: Signer;
+  readonly nowMs: () => number;
+};
+
+export type PageWish = { readonly cursor?: number; readonly limit?: number };
+export type ContractsWish = PageWish & { readonly tenant?: string; readonly node?: string };
+export type WantsWish = { readonly after?: number; readonly waitMs?: number };
+export type FeedWish = {
+  /** The revision that was seen last: nothing comes until there is another. */
+  readonly lastRevision?: number;
+  readonly signal?: AbortSignal;
+};
+
+const ANSWER_DEPTH_MAX = 24;
+const DEADLINE_MS = 15 * SECOND_MS;
+/** The directory sends a sign of life every 15 s; three of them missed is a dead connection. */
+const FEED_SILENT_MS = 45 * SECOND_MS;
+
+export type Client = ReturnType<typeof openClient>;
+
+/** The directory's HTTP API as typed calls; each throws `DirectoryError` or `HttpError`. */
+export function openClient(options: ClientOptions) {
+  const base = options.baseUrl.replace(/\/+$/u, '');
+  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  const call = async <T>(wish: Wish<T>): Promise<T> => ask(base, { ...signal, ...wish });
+  const get = async <T>(path: string, schema: z.ZodType<T>) => call({ path, schema });
+  const post = async <T>(path: string, body: unknown, schema: z.ZodType<T>) =>
+    call({ path, schema, body });
+  return {
+    grid: async () => get('/v1/grid', api.gridAnswer),
+    /** The directory's clock, proven fresh by `nonce` (32 digits of hex, never used before). */
+    time: async (wish: { grid: string; directory: Identity; nonce: string }) => {
+      const envelope = await get(`/v1/time?nonce=${wish.nonce}`, envelopeSchema);
+      return verifyTime(envelope, wish.directory, wish);
+    },
+    putIdentity: async (identity: Envelope) => post('/v1/identities', identity, api.idAnswer),
+    identity: async (id: string) => get(`/v1/identities/${id}`, envelopeSchema),
+    createFarm: async (body: { farm: Envelope; farmer: Envelope }) =>
+      post('/v1/farms', body, api.idAnswer),
+    farms: async (page: PageWish = {}) => get(`/v1/farms${queryOf(page)}`, api.farmsAnswer),
+    registerNode: async (body: api.NodeBody) => post('/v1/nodes', body, api.registrationAnswer),
+    nodes: async (page: PageWish = {}) => get(`/v1/nodes${queryOf(page)}`, api.nodesAnswer),
+    node: async (id: string) => get(`/v1/nodes/${id}`, api.nodeAnswer),
+    putHeartbeat: async (heartbeat: Envelope) => post('/v1/heartbeats', heartbeat, api.seenAnswer),
+    submitContract: async (body: { contract: Envelope; tenant: Envelope }) =>
+      post('/v1/contracts', body, api.admissionAnswer),
+    contract: async (id: string) => get(`/v1/contracts/${id}`, api.contractAnswer),
+    contracts: async (wish: ContractsWish = {}) =>
+      get(`/v1/contracts${queryOf(wish)}`, api.contractsAnswer),
+    cancelContract: async (body: { cancellation: Envelope; tenant: Envelope }) =>
+      post('/v1/cancellations', body, api.idAnswer),
+    putReceipt: async (receipt: Envelope) => post('/v1/receipts', receipt, api.idAnswer),
+    askQuestion: async (body: { question: Envelope; tenant: Envelope }) =>
+      post('/v1/questions', body, api.idAnswer),
+    putAnswer: async (answer: Envelope) => post('/v1/answers', answer, api.idAnswer),
+    /** The answer to a question, still sealed; `null` while there is none. */
+    answer: async (question: string) =>
+      get(`/v1/questions/${question}/answer`, envelopeSchema.nullable()),
+    /** What the node shall have; `null` when it is still what it was at revision `after`. */
+    wants: async (signing: NodeSigning, wish: WantsWish = {}): Promise<Wants | null> => {
+      const path = `/v1/nodes/${signing.node}/wants${queryOf(wish)}`;
+      return call({
+        path,
+        schema: wantsSchema.nullable(),
+        headers: authorization(signing, path),
+        deadlineMs: DEADLINE_MS + (wish.waitMs ?? 0),
+      });
+    },
+    /** What the node shall have, whenever it changes, until the connection ends; then call again. */
+    feed: (signing: NodeSigning, wish: FeedWish = {}): AsyncGenerator<Wants> =>
+      readFeed(base, signing, wish.signal === undefined ? { ...wish, ...signal } : wish),
+  };
+}
+
+async function* readFeed(
+  base: string,
+  signing: NodeSigning,
+  wish: FeedWish,
+): AsyncGenerator<Wants> {
+  const path = `/v1/nodes/${signing.node}/feed`;
+  const { lastRevision } = wish;
+  const ending = new AbortController();
+  const signal =
+    wish.signal === undefined ? ending.signal : AbortSignal.any([wish.signal, ending.signal]);
+  const stream = await openStream({
+    url: base + path,
+    headers: {
+      ...authorization(signing, path),
+      ...(lastRevision === undefined ? {} : { 'last-event-id': String(lastRevision) }),
+    },
+    deadlineMs: DEADLINE_MS,
+    signal,
+  });
+  const silence = new DirectoryError('FEED_SILENT', 'The directory fell silent; connect again.');
+  const timer = setTimeout(() => ending.abort(silence), FEED_SILENT_MS);
+  const heard = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stream.chunks) {
+      timer.refresh();
+      yield chunk;
+    }
+  };
+  try {
+    if (stream.status !== 200) throw refusalOf(await wholeOf(heard()), stream.status);
+    for await (const { data } of readEvents(heard(), api.ANSWER_BYTES_MAX)) {
+      yield parseAnswer(utf8(data), wantsSchema);
+    }
+  } finally {
+    clearTimeout(timer);
+    ending.abort();
+  }
+}
+
+type Wish<T> = {
+  readonly path: string;
+  readonly schema: z.ZodType<T>;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+};
+
+/** No content is `null`, which only some schemas take. */
+async function ask<T>(base: string, wish: Wish<T>): Promise<T> {
+  const isPost = wish.body !== undefined;
+  const answer = await exchange({
+    url: base + wish.path,
+    method: isPost ? 'POST' : 'GET',
+    headers: { ...wish.headers, ...(isPost ? { 'content-type': 'application/json' } : {}) },
+    deadlineMs: wish.deadlineMs ?? DEADLINE_MS,
+    bytesMax: api.ANSWER_BYTES_MAX,
+    ...(isPost ? { body: JSON.stringify(wish.body) } : {}),
+    ...(wish.signal === undefined ? {} : { signal: wish.signal }),
+  });
+  if (answer.status >= 300) throw refusalOf(answer.body, answer.status);
+  return parseAnswer(answer.status === 204 ? utf8('null') : answer.body, wish.schema);
+}
+
+function parseAnswer<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
+  const limits = { bytesMax: api.ANSWER_BYTES_MAX, depthMax: ANSWER_DEPTH_MAX };
+  try {
+    return schema.parse(parseStrictJson(bytes, limits));
+  } catch (cause) {
+    throw new DirectoryError(
+      'ANSWER_MALFORMED',
+      'The directory answered something else than its API says; check its address and version.',
+      { cause },
+    );
+  }
+}
+
+function refusalOf(body: Uint8Array, status: number): DirectoryError {
+  try {
+    const { code, sentence, facts } = parseAnswer(body, api.refusalSchema);
+    return new DirectoryError(code, sentence, { facts: { ...facts, status } });
+  } catch {
+    // Not the directory's own words, so a proxy's or another program's: none of it is passed on.
+    const sentence = `The directory answered ${status} with no reason; check its address.`;
+    return new DirectoryError('ANSWER_MALFORMED', sentence, { facts: { status } });
+  }
+}
+
+async function wholeOf(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let lengthBytes = 0;
+  for await (const part of chunks) {
+    lengthBytes += part.length;
+    if (lengthBytes > api.REFUSAL_BYTES_MAX) break;
+    parts.push(part);
+  }
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+function authorization({ grid, signer, nowMs }: NodeSigning, path: string) {
+  const nonce = randomBytes(16).toString('hex');
+  const request = { grid, method: 'GET' as const, path, atMs: nowMs(), nonce };
+  return { authorization: signRequest(request, signer) };
+}
+
+function queryOf(wish: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(wish).filter(([, value]) => value !== undefined);
+  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
+  return query.size === 0 ? '' : `?${query.toString()}`;
+}

@@ -1,0 +1,18 @@
+/** The client's side of the directory, as one door. */
+export {
+  type AdmissionAnswer,
+  type ContractAnswer,
+  type ContractSummary,
+  type FarmAnswer,
+  type NodeAnswer,
+  type NodeBody,
+  type Registration,
+  WAIT_MS_MAX,
+} from './api.ts';
+export {
+  type Client,
+  type ClientOptions,
+  DirectoryError,
+  type NodeSigning,
+  openClient,
+} from './client.ts';

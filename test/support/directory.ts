@@ -1,0 +1,176 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeBuckets } from '../../src/directory/buckets.ts';
+import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
+import { openNotifier } from '../../src/directory/notifier.ts';
+import { makeServer } from '../../src/directory/server.ts';
+import type { Store } from '../../src/directory/store.ts';
+import { openSqliteStore } from '../../src/directory/store-sqlite.ts';
+import { type Envelope, signEnvelope } from '../../src/identity/envelope.ts';
+import { sha256Hex } from '../../src/lib/bytes.ts';
+import { untrustedPayload } from '../../src/identity/envelope.ts';
+import { GiB, HOUR_MS } from '../../src/lib/units.ts';
+import type { Capacity } from '../../src/capacity/spec.ts';
+import type { Contract } from '../../src/contract/spec.ts';
+import type { Receipt } from '../../src/contract/receipt.ts';
+import { type Client, type NodeSigning, openClient } from '../../src/sdk/index.ts';
+import { carry, GRID, makeContract, makePerson, NOW_MS, type Person } from './contracts.ts';
+
+export type TestDirectory = AsyncDisposable & {
+  readonly url: string;
+  readonly client: Client;
+  readonly store: Store;
+  readonly own: OwnIdentity;
+  readonly folder: string;
+  /** What its clock shows; tests turn it. */
+  readonly clock: { nowMs: number };
+};
+
+const silent = (): void => undefined;
+const LOG = { debug: silent, info: silent, warn: silent, error: console.error };
+
+type Limits = { perSecond?: number; burst?: number; requestDeadlineMs?: number };
+
+/** A real server on the loopback interface over a real database in a folder of its own. */
+export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
+  const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
+  const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
+  const clock = { nowMs: NOW_MS };
+  const own = openIdentity(folder);
+  const store = openSqliteStore({ path: join(folder, 'directory.sqlite'), grid: GRID });
+  const notifier = openNotifier();
+  store.onChange(notifier.wake);
+  const buckets = () => makeBuckets({ perSecond, burst, keysMax: 1000 });
+  const app = await makeServer({
+    directory: {
+      grid: GRID,
+      own,
+      store,
+      notifier,
+      byIdentity: buckets(),
+      nowMs: () => clock.nowMs,
+      log: LOG,
+    },
+    byAddress: buckets(),
+    requestDeadlineMs,
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return {
+    url,
+    client: openClient({ baseUrl: url }),
+    store,
+    own,
+    folder,
+    clock,
+    [Symbol.asyncDispose]: async () => {
+      await app.close();
+      await store.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+export type Farmer = Person & { readonly farm: Envelope; readonly farmId: string };
+
+/** A farmer with a farm, not registered yet. */
+export function makeFarmer(name = 'farmer'): Farmer {
+  const person = makePerson(name);
+  const farm = signEnvelope(
+    'farm',
+    { grid: GRID, farmer: person.id, name: `${name}-farm` },
+    person.keys.signing,
+  );
+  return { ...person, farm, farmId: sha256Hex(untrustedPayload(farm, 'farm')) };
+}
+
+let nonces = 0;
+/** Thirty-two digits of hex that no other call gave. */
+export function freshNonce(): string {
+  nonces += 1;
+  return nonces.toString(16).padStart(32, '0');
+}
+
+/** A join token of that farmer, good for one node. */
+export function makeToken(farmer: Farmer, changes: Record<string, unknown> = {}): Envelope {
+  const token = {
+    grid: GRID,
+    farm: farmer.farmId,
+    farmer: farmer.id,
+    nonce: freshNonce(),
+    notAfterMs: NOW_MS + HOUR_MS,
+    takeBlankDisks: true,
+    ...changes,
+  };
+  return signEnvelope('join-token', token, farmer.keys.signing);
+}
+
+export const CAPACITY: Capacity = { cru: 4, mruBytes: 2 * GiB, sruBytes: 10 * GiB, hruBytes: 0 };
+
+/** An offer that the node signs. */
+export function makeOffer(node: Person, changes: Record<string, unknown> = {}): Envelope {
+  const offer = {
+    grid: GRID,
+    node: node.id,
+    version: 1,
+    capacity: CAPACITY,
+    class: 'unverified',
+    hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
+    ...changes,
+  };
+  return signEnvelope('offer', offer, node.keys.signing);
+}
+
+/** A node that joined the farm; `offerId` is what contracts name. */
+export async function joinNode(
+  directory: TestDirectory,
+  farmer: Farmer,
+  name = 'node',
+): Promise<Person & { readonly offerId: string }> {
+  const node = makePerson(name);
+  await directory.client.createFarm({ farm: farmer.farm, farmer: farmer.document });
+  const offer = makeOffer(node);
+  await directory.client.registerNode({
+    identity: node.document,
+    token: makeToken(farmer),
+    farmer: farmer.document,
+    offer,
+  });
+  return { ...node, offerId: sha256Hex(untrustedPayload(offer, 'offer')) };
+}
+
+/** A contract for that node, with a nonce of its own, signed and ready to be sent. */
+export function contractFor(
+  tenant: Person,
+  node: { readonly id: string; readonly offerId: string },
+  changes: Partial<Contract> = {},
+) {
+  const base = { node: node.id, offer: node.offerId, nonce: freshNonce(), workloads: [] };
+  return carry(tenant, makeContract(tenant, { ...base, ...changes }));
+}
+
+/** A receipt that the node signs. */
+export function makeReceipt(
+  node: Person,
+  contract: string,
+  changes: Partial<Receipt> = {},
+): Envelope {
+  const receipt = {
+    grid: GRID,
+    node: node.id,
+    seq: 1,
+    atMs: NOW_MS,
+    contract,
+    version: 1,
+    state: 'accepted',
+    workloads: [],
+    znetEnds: [],
+    ...changes,
+  };
+  return signEnvelope('receipt', receipt, node.keys.signing);
+}
+
+/** How that node signs its requests. */
+export function signingOf(node: Person, clock: { nowMs: number }): NodeSigning {
+  return { grid: GRID, node: node.id, signer: node.keys.signing, nowMs: () => clock.nowMs };
+}
