@@ -6,9 +6,9 @@ import { type Grid, type KnownContract, type NodeBook, readContract } from './gr
 import { openProgress, paint, plain, shortId } from './terminal.ts';
 import type { World } from './world.ts';
 
-const ASK_EVERY_MS = 500;
+const ASK_EVERY_MS = 250;
 /** A directory that starts again is away for a moment. */
-const FAILURES_MAX = 8;
+const FAILURES_MAX = 10;
 /** No news for this long, and the command stops waiting; what was sent goes on. */
 const SILENCE_MS_MAX = 10 * MINUTE_MS;
 
@@ -28,7 +28,7 @@ export type Follow = {
 export function tell({ world, startedMs }: Follow, stage: Stage): void {
   const { terminal } = world;
   const at = formatDuration(world.nowMs() - startedMs).padStart(8);
-  const state = paint(terminal, COLOURS[stage.state] ?? 'cyan', stage.state.padEnd(9));
+  const state = paint(terminal, COLOURS[stage.state] ?? 'cyan', stage.state.padEnd(10));
   const line = `${paint(terminal, 'dim', at)}  ${state} ${stage.subject}`;
   const because = stage.because === '' ? '' : `: ${plain(stage.because)}`;
   terminal.err(`${line}${because}\n`);
@@ -53,7 +53,9 @@ export async function followRunning(
       const version = wanted.get(known.contract.id) ?? 1;
       refuseEnded(known, version, follow);
       for (const stage of stagesOf(known, version)) {
-        if (told.get(stage.subject) !== stage.state) tell(follow, stage);
+        // That it was sent was told when it was.
+        const isNews = (told.get(stage.subject) ?? 'sent') !== stage.state;
+        if (isNews) tell(follow, stage);
         told.set(stage.subject, stage.state);
         if (stage.state === 'failed') throw failure(stage, follow);
         if (stage.state !== 'running') open.push(stage);

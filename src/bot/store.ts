@@ -147,7 +147,7 @@ async function readText(home: Home, name: string): Promise<string | undefined> {
   }
 }
 
-/** Written beside and renamed, so that a cut never leaves half a file; for this user's eyes only. */
+/** Written beside and renamed, so that a cut leaves no half a file; for this user only. */
 async function writeText(home: Home, name: string, text: string): Promise<void> {
   const path = join(home.path, name);
   try {

@@ -79,7 +79,9 @@ export function openProgress(terminal: Terminal, nowMs: () => number, first: str
     const elapsedMs = nowMs() - startedMs;
     if (elapsedMs < PROGRESS_AFTER_MS) return;
     if (terminal.isErrScreen) {
-      terminal.err(`\r\u001B[2K${paint(terminal, 'dim', `${formatDuration(elapsedMs).padStart(8)}  ${what}`)}`);
+      terminal.err(
+        `\r\u001B[2K${paint(terminal, 'dim', `${formatDuration(elapsedMs).padStart(8)}  ${what}`)}`,
+      );
       isShown = true;
     } else if (told !== what && nowMs() - toldMs >= REPEAT_AFTER_MS) {
       terminal.err(`${formatDuration(elapsedMs).padStart(8)}  ${what}\n`);

@@ -50,7 +50,9 @@ test('an identity is made once, and its keys are for this user only', async () =
   const before = readFileSync(join(folder, 'home', 'key.json'), 'utf8');
   expect(await zos(home(), 'identity', 'new')).toMatchObject({
     code: 2,
-    err: expect.stringMatching(/^zos: There is an identity in .* already, and it is not overwritten/),
+    err: expect.stringMatching(
+      /^zos: There is an identity in .* already, and it is not overwritten/,
+    ),
   });
   expect(readFileSync(join(folder, 'home', 'key.json'), 'utf8')).toBe(before);
   expect((await zos(home(), 'identity', 'show')).out).toBe(`Name: alice\nId:   ${id}\n`);

@@ -5,6 +5,7 @@ import { signQuestion } from '../../contract/sign.ts';
 import { toHex } from '../../lib/bytes.ts';
 import { SECOND_MS } from '../../lib/units.ts';
 import { findDeployment } from '../deployments.ts';
+import { nearest } from '../deployment/suggest.ts';
 import { BotError } from '../errors.ts';
 import { type Grid, openGrid, openNodeBook, type NodeBook, readContract } from '../grid.ts';
 import { readSelf, type Self } from '../store.ts';
@@ -48,7 +49,9 @@ export async function printLogs(world: World, { wanted, isFollowed }: LogsWish):
     }
   }
   if (place === undefined) {
-    const sentence = `${found.name} has no container ${workload}; it has ${names.join(', ')}.`;
+    const near = nearest(workload, names);
+    const advice = near === undefined ? `it has ${names.join(', ')}.` : `did you mean ${near}?`;
+    const sentence = `${found.name} has no container ${workload}; ${advice}`;
     throw new BotError('CONTAINER_UNKNOWN', sentence);
   }
   const asker: Asker = { world, grid, self, nodes, workload, ...place };

@@ -64,13 +64,15 @@ function describe(
 ): string {
   const { terminal } = world;
   const nowMs = world.nowMs();
+  const hasReasons = rows.some(({ because }) => because !== '');
+  const heading = ['container', 'state', 'node', 'address', 'running for'];
   const containers = rows.map((row) => [
     row.container,
     row.state,
     shortId(row.node),
     row.address ?? 'no network',
     row.startedAtMs === null ? '-' : formatDuration(Math.max(0, nowMs - row.startedAtMs)),
-    plain(row.because),
+    ...(hasReasons ? [plain(row.because)] : []),
   ]);
   const contracts = known.map(({ contract, receipt, state }) => [
     shortId(contract.id),
@@ -82,7 +84,7 @@ function describe(
   ]);
   return [
     `${paint(terminal, 'bold', name)} (${id})\n\n`,
-    table([['container', 'state', 'node', 'address', 'running for', 'because'], ...containers]),
+    table([[...heading, ...(hasReasons ? ['because'] : [])], ...containers]),
     '\n',
     table([['contract', 'node', 'version', 'state', 'ends', ''], ...contracts]),
   ].join('');

@@ -100,10 +100,11 @@ test('a fault in a long line is shown with what stands around it', () => {
 });
 
 test('whatever the text is, it is a deployment or a told fault', () => {
-  const words = fc.constantFrom(
+  const pieces = [
     ...['name', 'containers', ':', ' ', '\n', '  ', '- ', '{', '}', '[', ']', '&a', '*a', '"'],
     ...['80', 'null', '!!x', '|', '#', '---', ',', 'web', 'image', 'args', '\t', '\u0000'],
-  );
+  ];
+  const words = fc.constantFrom(...pieces);
   const texts = fc.oneof(
     fc.string(),
     fc.array(words, { maxLength: 40 }).map((parts) => parts.join('')),

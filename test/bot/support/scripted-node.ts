@@ -180,7 +180,9 @@ class Agent {
       this.#asked.set(contract.id, asked + 1);
       const workloads = contract.workloads.map(({ kind, name }): Workload => {
         const said = wish.script?.(name, asked) ?? { state: 'running', because: '' };
-        return kind === 'znet' ? { kind, name, state: 'running', because: '' } : { kind, name, ...said };
+        return kind === 'znet'
+          ? { kind, name, state: 'running', because: '' }
+          : { kind, name, ...said };
       });
       const isRunning = workloads.every(({ state }) => state === 'running');
       if (asked > 5) continue;
