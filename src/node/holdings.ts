@@ -34,7 +34,7 @@ export type Holdings = {
   /** Takes in what the directory has; one bad thing changes nothing and holds up nothing. */
   readonly take: (wants: Wants, nowMs: number) => Promise<void>;
   /** Ends what is past its end; only with a clock that can be trusted. */
-  readonly expire: (nowMs: number) => Promise<void>;
+  readonly expire: (nowMs: number) => void;
   /** The directory knows that it ended. */
   readonly forget: (contract: string) => Promise<void>;
 };
@@ -119,7 +119,7 @@ class Ledger implements Holdings {
     }
   }
 
-  async expire(nowMs: number): Promise<void> {
+  expire(nowMs: number): void {
     for (const contract of this.held.values())
       if (nowMs >= contract.notAfterMs) this.#end(contract);
   }

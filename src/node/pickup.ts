@@ -1,4 +1,5 @@
 import type { Wants } from '../contract/wants.ts';
+import { DirectoryError } from '../sdk/index.ts';
 import { formatDuration, SECOND_MS } from '../lib/units.ts';
 import { sentenceOf } from '../lib/errors.ts';
 
@@ -14,18 +15,18 @@ export const POLL_WAIT_MS = 25 * SECOND_MS;
 export type Feed = {
   /** Every document of the feed, until it breaks. */
   readonly open: (signal: AbortSignal) => AsyncIterable<Wants>;
-  /** The document after `revision`, or nothing when there was none in `waitMs`. */
-  readonly poll: (ask: {
-    after: number;
-    waitMs: number;
-    signal: AbortSignal;
-  }) => Promise<Wants | undefined>;
+  /** The document after `revision`, or `null` when there was none in `waitMs`. */
+  readonly poll: (ask: { after: number; waitMs: number }) => Promise<Wants | null>;
+  /** This address gave nothing: another one is next. */
+  readonly skip: () => void;
 };
 
 export type PickupParts = {
   readonly feed: Feed;
   /** Called with one document at a time. */
   readonly onWants: (wants: Wants) => Promise<void>;
+  /** The directory answered and refused: it may not know this node any more. */
+  readonly onRefused: () => Promise<void>;
   readonly say: (text: string) => void;
   readonly chance: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -52,8 +53,8 @@ export async function pickUp(parts: PickupParts, signal: AbortSignal): Promise<v
   };
   const poll = async (): Promise<void> => {
     for (let polls = 0; polls < POLLS && !signal.aborted; polls += 1) {
-      const wants = await parts.feed.poll({ after: revision, waitMs: POLL_WAIT_MS, signal });
-      if (wants !== undefined) await take(wants);
+      const wants = await parts.feed.poll({ after: revision, waitMs: POLL_WAIT_MS });
+      if (wants !== null) await take(wants);
     }
     silentFeeds = 0;
   };
@@ -71,6 +72,8 @@ export async function pickUp(parts: PickupParts, signal: AbortSignal): Promise<v
           `try ${failures}, next in ${formatDuration(delayMs)}`,
       );
       await parts.sleep(delayMs, signal);
+      if (error instanceof DirectoryError) await parts.onRefused();
+      else parts.feed.skip();
     }
   }
 }

@@ -1,10 +1,10 @@
+import { containerIdOf } from '../container/plan.ts';
 import { signAnswer, verifyQuestion } from '../contract/question.ts';
 import type { VerifiedContract } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import { type Envelope, type Signer, untrustedPayload } from '../identity/envelope.ts';
 import { sha256Hex, utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
-import { containerIdOf } from './wishes.ts';
 
 export class AskError extends ZosError<'ASKER_FOREIGN'> {}
 

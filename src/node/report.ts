@@ -28,7 +28,7 @@ export type ReportParts = {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   readonly life: () => Promise<Omit<Heartbeat, 'grid' | 'node' | 'seq' | 'atMs'>>;
   /** The directory has a receipt with this state. */
-  readonly onTold: (statement: Statement) => void;
+  readonly onTold: (statement: Statement) => Promise<void>;
   readonly onTrouble: (what: string, error: unknown) => void;
 };
 
@@ -68,7 +68,7 @@ export function openReporter(parts: ReportParts): Reporter {
     }
     said.set(key, { text: JSON.stringify(statement), atMs: clock() });
     if (waiting.get(key) === statement) waiting.delete(key);
-    parts.onTold(statement);
+    await parts.onTold(statement);
   };
 
   const sendReceipts = async (signal: AbortSignal): Promise<void> => {

@@ -1,3 +1,4 @@
+import { containerIdOf } from '../container/plan.ts';
 import type { Receipt } from '../contract/receipt.ts';
 import type { SignedContract, VerifiedContract } from '../contract/verify.ts';
 import { formatDuration } from '../lib/units.ts';
@@ -8,7 +9,6 @@ import { type Key, keyOf } from './loop/graph.ts';
 import { GAVE_UP_MS } from './loop/memory.ts';
 import type { View } from './loop/reconcile.ts';
 import type { WaitStep } from './loop/step.ts';
-import { containerIdOf } from './wishes.ts';
 
 /** A receipt without what numbers and dates it. */
 export type Statement = Omit<Receipt, 'grid' | 'node' | 'seq' | 'atMs'>;

@@ -1,0 +1,239 @@
+import type { Resources } from '../capacity/spec.ts';
+import type { ContainerHave } from '../container/plan.ts';
+import type { ContractStore } from '../contract/store.ts';
+import type { Wants } from '../contract/wants.ts';
+import type { Log } from '../host/log.ts';
+import { codeOf, sentenceOf } from '../lib/errors.ts';
+import { formatDuration, HOUR_MS } from '../lib/units.ts';
+import type { NodeBody } from '../sdk/index.ts';
+import type { ZnetHave } from '../znet/plan.ts';
+import { znetEndOf } from '../znet/status.ts';
+import type { AgentConsole } from './bringup/console.ts';
+import { type Directory, isFinal, type Patience } from './bringup/directory.ts';
+import type { Self } from './bringup/identity.ts';
+import { type ClockParts, meetDirectory, register, syncClock } from './bringup/registration.ts';
+import { type Holdings, openHoldings } from './holdings.ts';
+import { type ImagesParts, openImages } from './images.ts';
+import type { Key } from './loop/graph.ts';
+import type { Drivers } from './loop/observation.ts';
+import { type Loop, openLoop, type View } from './loop/reconcile.ts';
+import { type Feed, pickUp } from './pickup.ts';
+import { openQuestions } from './questions.ts';
+import { openReporter, type Reporter, type ReportParts } from './report.ts';
+import { type Statement, statementsOf } from './status.ts';
+import { imagesOf, wishesOf } from './wishes.ts';
+
+/** Everything that the agent needs of the machine and of the grid, brought up. */
+export type AgentParts = {
+  readonly grid: string;
+  readonly self: Self;
+  /** SHA-256 of the payload of the node's offer, and what it holds. */
+  readonly offer: { readonly id: string; readonly total: Resources };
+  readonly registration: NodeBody;
+  readonly directory: Directory;
+  /** The directory's id out of the signed release. */
+  readonly directoryId: string;
+  readonly store: ContractStore;
+  readonly drivers: Drivers;
+  readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
+  readonly readLogTail: (id: string) => Promise<Uint8Array>;
+  readonly nextSeq: (nowMs: number) => Promise<number>;
+  readonly life: ReportParts['life'];
+  /** The node's own addresses, at which peers may try its tunnels. */
+  readonly addresses: () => readonly string[];
+  readonly clock: Pick<ClockParts, 'clock' | 'nonce' | 'setClock'> & {
+    /** Whether it was set in this boot already, by the agent before. */
+    readonly isSynced: boolean;
+    readonly onSynced: () => Promise<void>;
+  };
+  readonly console: AgentConsole;
+  readonly log: Log;
+  readonly chance: () => number;
+  readonly sleep: Patience['sleep'];
+};
+
+/**
+ * The agent at work: ends when the signal fires, and leaves everything that runs as it is. What it
+ * does on the machine does not wait for the directory: what was signed before goes on without it.
+ */
+export async function runAgentParts(parts: AgentParts, signal: AbortSignal): Promise<void> {
+  const core = await openCore(parts, signal);
+  await Promise.all([core.loop.run(signal), stayOnline(parts, core, signal)]);
+}
+
+type Core = {
+  readonly holdings: Holdings;
+  readonly loop: Loop;
+  readonly reporter: Reporter;
+  /** From now on times in contracts mean something. */
+  readonly trustClock: () => void;
+};
+
+/** The loop, what it goes by, and what it says. */
+async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
+  const { grid, self, store, offer, chance, sleep } = parts;
+  const { clock } = parts.clock;
+  const node = self.identity.id;
+  let { isSynced } = parts.clock;
+  const { onBad, onTrouble } = tellers(parts);
+  const { id, total } = offer;
+  const holdings = await openHoldings({ store, grid, node, offer: id, total, onBad });
+  const wake = (): void => loop.wake();
+  const images = openImages(
+    { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake },
+    signal,
+  );
+  const reporter = openReporter(reportParts(parts, holdings));
+  const loop: Loop = openLoop({
+    drivers: parts.drivers,
+    clock,
+    chance,
+    wantOf: () => {
+      const nowMs = clock();
+      if (isSynced) holdings.expire(nowMs);
+      const contracts = [...holdings.held.values()];
+      images.want(imagesOf(contracts));
+      const { fetchOf } = images;
+      const { endOf } = holdings.peers;
+      return wishesOf({ node, contracts, nowMs, isClockSynced: isSynced, fetchOf, endOf });
+    },
+    onView: (view) => reporter.say(statements(parts, holdings, view)),
+    onFailure: (key, sentence) => {
+      parts.log.warn({ key, sentence }, 'step failed');
+      parts.console.say(`failed ${key}: ${sentence}`);
+      if (key.startsWith('image ')) images.doubt(key.slice('image '.length));
+    },
+  });
+  const trustClock = (): void => {
+    isSynced = true;
+    wake();
+  };
+  return { holdings, loop, reporter, trustClock };
+}
+
+function reportParts(parts: AgentParts, holdings: Holdings): ReportParts {
+  const { grid, self, directory, nextSeq, life, chance, sleep } = parts;
+  const { onTrouble } = tellers(parts);
+  return {
+    grid,
+    nextSeq,
+    life,
+    chance,
+    sleep,
+    onTrouble,
+    node: self.identity.id,
+    signer: self.keys.signing,
+    clock: parts.clock.clock,
+    sending: {
+      receipt: async (envelope) => {
+        await directory.call(async (client) => client.putReceipt(envelope));
+      },
+      heartbeat: async (envelope) => {
+        await directory.call(async (client) => client.putHeartbeat(envelope));
+      },
+      isFinal,
+    },
+    onTold: async ({ contract, state }) => {
+      if (state === 'ended') await holdings.forget(contract);
+    },
+  };
+}
+
+/** Meets the directory, sets the clock, registers, and then reports and picks up side by side. */
+async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): Promise<void> {
+  const { directory, directoryId, grid, registration, chance, sleep } = parts;
+  const patience: Patience = { say: parts.console.say, chance, sleep };
+  const { identity } = await meetDirectory({ directory, id: directoryId, patience }, signal);
+  const setTime = async (): Promise<void> => {
+    const clockParts = { ...parts.clock, directory, identity, grid, patience };
+    const offMs = await syncClock(clockParts, signal);
+    parts.console.reached('clock-synced', `was off by ${formatDuration(Math.abs(offMs))}`);
+    await parts.clock.onSynced();
+    core.trustClock();
+  };
+  const join = async (): Promise<void> => {
+    const farm = await register({ directory, body: registration, patience }, signal);
+    parts.console.reached('registered', `node=${parts.self.identity.id} farm=${farm}`);
+  };
+  const keepTime = async (): Promise<void> => {
+    for (await sleep(HOUR_MS, signal); !signal.aborted; await sleep(HOUR_MS, signal)) {
+      await setTime();
+    }
+  };
+  await setTime();
+  await join();
+  const answer = openAnswers(parts, core.holdings);
+  const onWants = async (wants: Wants): Promise<void> => {
+    await core.holdings.take(wants, parts.clock.clock());
+    core.loop.wake();
+    await answer(wants);
+  };
+  const pickup = { ...patience, feed: feedOf(parts), onWants, onRefused: join };
+  await Promise.all([core.reporter.run(signal), pickUp(pickup, signal), keepTime()]);
+}
+
+function feedOf({ grid, self, directory, clock }: AgentParts): Feed {
+  const signing = {
+    grid,
+    node: self.identity.id,
+    signer: self.keys.signing,
+    nowMs: clock.clock,
+  };
+  return {
+    open: (signal) => directory.client().feed(signing, { signal }),
+    poll: async ({ after, waitMs }) => directory.client().wants(signing, { after, waitMs }),
+    skip: directory.skip,
+  };
+}
+
+function openAnswers(parts: AgentParts, { held }: Holdings): (wants: Wants) => Promise<void> {
+  const { grid, self, directory, readLogTail } = parts;
+  return openQuestions({
+    grid,
+    held,
+    readLogTail,
+    onBad: tellers(parts).onBad,
+    node: self.identity.id,
+    signer: self.keys.signing,
+    clock: parts.clock.clock,
+    send: async (envelope) => {
+      await directory.call(async (client) => client.putAnswer(envelope));
+    },
+  });
+}
+
+function statements(parts: AgentParts, holdings: Holdings, view: View): readonly Statement[] {
+  const haveOf = (key: Key): unknown => view.sight.things.get(key)?.have;
+  return statementsOf({
+    view,
+    held: holdings.held.values(),
+    refused: holdings.refused.values(),
+    ended: holdings.ended.values(),
+    processOf: (id) => {
+      const have = haveOf(`container ${id}`) as ContainerHave | undefined;
+      if (have?.state !== 'running') return undefined;
+      return { pid: have.pid, startedAtMs: have.startedAtMs };
+    },
+    endOf: (znet) => {
+      const have = haveOf(`znet ${znet}`) as ZnetHave | undefined;
+      return have === undefined ? undefined : znetEndOf(have, parts.addresses());
+    },
+  });
+}
+
+type Tellers = Record<'onBad' | 'onTrouble', (what: string, error: unknown) => void>;
+
+function tellers({ log, console }: AgentParts): Tellers {
+  const factsOf = (what: string, error: unknown): Record<string, unknown> => ({
+    what,
+    code: codeOf(error),
+    sentence: sentenceOf(error),
+  });
+  return {
+    onBad: (what, error) => {
+      log.warn(factsOf(what, error), 'refused');
+      console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`);
+    },
+    onTrouble: (what, error) => log.warn(factsOf(what, error), 'trouble'),
+  };
+}

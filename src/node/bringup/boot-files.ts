@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises';
+import {
+  type BootMedia,
+  type BootRecord,
+  type GridFile,
+  parseBootMedia,
+  parseBootRecord,
+  parseGridFile,
+} from '../../artifact/spec.ts';
+
+/** What the first stage left. */
+export type BootFiles = {
+  /** Signed by the grid's release keys, and checked by the boot program. */
+  readonly grid: GridFile;
+  /** From the boot media, unsigned: the token and the farmer in it carry their own signatures. */
+  readonly media: BootMedia;
+  readonly record: BootRecord;
+};
+
+/** Reads what the boot program left in its folder; throws `ArtifactError`. */
+export async function readBootFiles(folder: string): Promise<BootFiles> {
+  const read = async (name: string): Promise<Uint8Array> =>
+    new Uint8Array(await readFile(`${folder}/${name}`));
+  return {
+    grid: parseGridFile(await read('grid.json')),
+    media: parseBootMedia(await read('farm.json')),
+    record: parseBootRecord(await read('boot.json')),
+  };
+}
