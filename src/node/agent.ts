@@ -144,12 +144,12 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
   const { directory, directoryId, grid, registration, chance, sleep } = parts;
   const patience: Patience = { say: parts.console.say, chance, sleep };
   const { identity } = await meetDirectory({ directory, id: directoryId, patience }, signal);
-  const setTime = async (): Promise<void> => {
+  const setTime = async (): Promise<string> => {
     const clockParts = { ...parts.clock, directory, identity, grid, patience };
     const offMs = await syncClock(clockParts, signal);
-    parts.console.reached('clock-synced', `was off by ${formatDuration(Math.abs(offMs))}`);
     await parts.clock.onSynced();
     core.trustClock();
+    return `was off by ${formatDuration(Math.abs(offMs))}`;
   };
   const join = async (): Promise<void> => {
     const farm = await register({ directory, body: registration, patience }, signal);
@@ -160,7 +160,7 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
       await setTime();
     }
   };
-  await setTime();
+  parts.console.reached('clock-synced', await setTime());
   await join();
   const answer = openAnswers(parts, core.holdings);
   const onWants = async (wants: Wants): Promise<void> => {

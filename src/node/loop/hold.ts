@@ -169,7 +169,8 @@ function missingOf(dep: Key, judging: Judging): readonly Hold[] {
     if (fact.isMet) return [];
     return [{ because: 'fact', sentence: `${dep}: ${fact.because}` }];
   }
-  return holdOf(dep, judging) === undefined ? [] : [{ because: 'item', sentence: dep }];
+  const hold = holdOf(dep, judging);
+  return hold === undefined ? [] : [{ because: 'item', sentence: `${dep} (${hold.sentence})` }];
 }
 
 function backOffOf(attempt: Attempt, nowMs: number): Hold | undefined {

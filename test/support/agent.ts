@@ -1,0 +1,164 @@
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { resourcesOf } from '../../src/capacity/spec.ts';
+import { openContractStore } from '../../src/contract/store.ts';
+import { openConsole } from '../../src/node/bringup/console.ts';
+import { openDirectory } from '../../src/node/bringup/directory.ts';
+import { openSelf, type Self } from '../../src/node/bringup/identity.ts';
+import { renewOffer, type SignedOffer } from '../../src/node/bringup/offer.ts';
+import { openSequence } from '../../src/node/bringup/sequence.ts';
+import { runAgentParts } from '../../src/node/agent.ts';
+import { GRID } from './contracts.ts';
+import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from './directory.ts';
+import { Machine } from './machine.ts';
+
+/** A running agent over a machine in memory, against a real directory. */
+export type TestAgent = AsyncDisposable & {
+  readonly machine: Machine;
+  readonly self: Self;
+  readonly offer: SignedOffer;
+  readonly folder: string;
+  readonly lines: readonly string[];
+  /** Images that sources give; others can't be fetched. */
+  readonly images: Set<string>;
+  readonly logs: Map<string, string>;
+  /** Ends the process as SIGTERM does; disk and machine stay. */
+  readonly stop: () => Promise<void>;
+};
+
+export type AgentWish = {
+  readonly directory: TestDirectory;
+  readonly farmer: Farmer;
+  /** The disk and the machine of an agent before, as after a restart. */
+  readonly before?: TestAgent;
+  readonly clockOffMs?: number;
+};
+
+/** Starts an agent; it ends with the test. */
+export async function startAgent(wish: AgentWish): Promise<TestAgent> {
+  const { directory, farmer, before } = wish;
+  const machine = before?.machine ?? new Machine();
+  const folder = before?.folder ?? mkdtempSync(join(tmpdir(), 'zos-agent-'));
+  const images = before?.images ?? new Set<string>();
+  const logs = before?.logs ?? new Map<string, string>();
+  const self = await openSelf(`${folder}/node`);
+  const offer = await renewOffer({
+    path: `${folder}/offer.json`,
+    self: self.identity,
+    signer: self.keys.signing,
+    content: {
+      grid: GRID,
+      node: self.identity.id,
+      capacity: CAPACITY,
+      class: 'unverified',
+      hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
+    },
+  });
+  const lines: string[] = [];
+  const ending = new AbortController();
+  let offMs = wish.clockOffMs ?? 0;
+  const startedAtMs = performance.now();
+  const clock = (): number =>
+    Math.round(directory.clock.nowMs + offMs + performance.now() - startedAtMs);
+  const running = runAgentParts(
+    {
+      grid: GRID,
+      self,
+      offer: { id: offer.id, total: resourcesOf(offer.offer.capacity) },
+      registration: {
+        identity: self.document,
+        token: makeToken(farmer),
+        farmer: farmer.document,
+        offer: offer.envelope,
+      },
+      directory: openDirectory([{ url: directory.url, client: directory.client }]),
+      directoryId: directory.own.id,
+      store: await openContractStore(`${folder}/contracts`),
+      drivers: machine.drivers(),
+      images: {
+        hasImage: async ({ sha256 }) => machine.images.has(sha256),
+        fetchImage: async ({ sha256 }) => {
+          if (!images.has(sha256)) throw new Error('No source gave the image.');
+        },
+      },
+      readLogTail: async (id) => new TextEncoder().encode(logs.get(id) ?? ''),
+      nextSeq: await openSequence(`${folder}/seq`),
+      life: async () => ({
+        bootId: 'test',
+        uptimeMs: 1,
+        memory: { totalBytes: 1, availableBytes: 1 },
+        system: null,
+        addresses: ['192.0.2.7'],
+        stages: [],
+        keyKept: 'disk',
+        agentStarts: 1,
+      }),
+      addresses: () => ['192.0.2.7'],
+      clock: {
+        clock,
+        nonce: freshNonce,
+        isSynced: before !== undefined,
+        setClock: async (nowMs) => {
+          offMs += nowMs - clock();
+        },
+        onSynced: async () => undefined,
+      },
+      console: openConsole({
+        print: (line) => lines.push(line),
+        sinceKernelStartMs: () => 0,
+        before: [],
+      }),
+      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+      chance: () => 0,
+      sleep: async (ms, signal) => {
+        await pause(ms > 60_000 ? ms : Math.min(ms, 100), undefined, { signal }).catch(
+          () => undefined,
+        );
+      },
+    },
+    ending.signal,
+  );
+  const ended = running.catch((error: unknown) => {
+    if (!ending.signal.aborted) lines.push(`died: ${String(error)}`);
+  });
+  const stop = async (): Promise<void> => {
+    ending.abort();
+    await ended;
+  };
+  return {
+    machine,
+    self,
+    offer,
+    folder,
+    lines,
+    images,
+    logs,
+    stop,
+    [Symbol.asyncDispose]: async () => {
+      await stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const quiet = (): void => undefined;
+
+/** Looks until it is as it should be; says what it saw last when that never comes. */
+export async function until<T>(
+  look: () => T | Promise<T>,
+  isSo: (seen: T) => boolean,
+  say: () => string = () => '',
+): Promise<T> {
+  const deadlineMs = performance.now() + 3000;
+  for (;;) {
+    const seen = await look();
+    if (isSo(seen)) return seen;
+    if (performance.now() > deadlineMs) {
+      throw new Error(`It did not come to be: ${JSON.stringify(seen)}\n${say()}`);
+    }
+    await pause(20);
+  }
+}
