@@ -13,7 +13,7 @@ import type { Refusal } from '../sdk/api.ts';
 import { addressKey, type Buckets } from './buckets.ts';
 import { RefusedError, statusOf } from './errors.ts';
 import { type App, type Directory, tooMany } from './routes/app.ts';
-import { addContractRoutes } from './routes/contracts.ts';
+import { addContractRoutes, addReceiptRoutes } from './routes/contracts.ts';
 import { addFeedRoutes } from './routes/feed.ts';
 import { addGridRoutes } from './routes/grid.ts';
 import { addFarmRoutes, addNodeRoutes } from './routes/nodes.ts';
@@ -37,6 +37,7 @@ export async function makeServer(options: ServerOptions): Promise<App> {
   const { directory, byAddress, requestDeadlineMs } = options;
   const app: App = fastify({
     logger: false,
+    exposeHeadRoutes: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: requestDeadlineMs,
     keepAliveTimeout: 30 * SECOND_MS,
@@ -83,6 +84,7 @@ function addRoutes(app: App, directory: Directory): void {
   addNodeRoutes(app, directory);
   addFeedRoutes(app, directory);
   addContractRoutes(app, directory);
+  addReceiptRoutes(app, directory);
   addQuestionRoutes(app, directory);
 }
 

@@ -7,11 +7,12 @@ import { sha256Schema } from '../lib/names.ts';
 import { KiB, MiB } from '../lib/units.ts';
 
 /** The longest JSON document in an answer or a feed; the directory never lets one grow over it. */
-export const ANSWER_BYTES_MAX = 16 * MiB;
+export const ANSWER_BYTES_MAX = 32 * MiB;
 export const REFUSAL_BYTES_MAX = 64 * KiB;
 /** The longest that a long-poll may wait. */
 export const WAIT_MS_MAX = 30_000;
 export const PAGE_ITEMS_MAX = 200;
+export const VERSIONS_SHOWN_MAX = 64;
 
 const nonceSchema = z.string().regex(/^[0-9a-f]{32}$/, 'not 32 digits of lower-case hex');
 
@@ -134,6 +135,7 @@ const contractSummary = z.object({
 export type ContractSummary = z.infer<typeof contractSummary>;
 export const contractsAnswer = pageOf(contractSummary);
 export const contractAnswer = contractSummary.extend({
+  /** The newest, `VERSIONS_SHOWN_MAX` at most, in their order. */
   versions: z.array(
     z.object({
       version: z.int(),

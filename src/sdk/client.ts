@@ -13,7 +13,7 @@ import * as api from './api.ts';
 import { readEvents } from './events.ts';
 import { verifyTime } from './time.ts';
 
-/** A refusal by the directory, with its own code and sentence; `facts.status` is the HTTP status. */
+/** A refusal by the directory in its own words; `facts.status` is the HTTP status. */
 export class DirectoryError extends ZosError {}
 
 export type ClientOptions = {
@@ -94,7 +94,7 @@ export function openClient(options: ClientOptions) {
         deadlineMs: DEADLINE_MS + (wish.waitMs ?? 0),
       });
     },
-    /** What the node shall have, whenever it changes, until the connection ends; then call again. */
+    /** What the node shall have, at every change, until the connection ends; then call again. */
     feed: (signing: NodeSigning, wish: FeedWish = {}): AsyncGenerator<Wants> =>
       readFeed(base, signing, wish.signal === undefined ? { ...wish, ...signal } : wish),
   };

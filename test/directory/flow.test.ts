@@ -75,7 +75,7 @@ test('a node learns where its peers in a znet are, from their receipts', async (
   expect((await client.wants(signingOf(left, clock)))?.peers).toEqual([]);
 });
 
-test('a cancelled contract leaves the wants, and its room is free when its node ended it', async () => {
+test('a cancelled contract leaves the wants, and frees its room when its node ended it', async () => {
   await using directory = await openDirectory();
   const { client, clock } = directory;
   const node = await joinNode(directory, makeFarmer());
@@ -131,7 +131,7 @@ test('a question reaches the node and its sealed answer the tenant', async () =>
   expect(textOf(openAnswer(answer, expected, tenant.keys.sealing.secretKey))).toBe('a line');
 });
 
-test('a second version replaces the first once its node says so, and books the greater of both', async () => {
+test('a second version books the greater of both until its node takes it', async () => {
   await using directory = await openDirectory();
   const { client, clock } = directory;
   const node = await joinNode(directory, makeFarmer());

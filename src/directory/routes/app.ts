@@ -73,9 +73,9 @@ export async function claimedNode(
   kind: PayloadKind,
 ): Promise<Identity> {
   const { node } = parsePayload(untrustedPayload(envelope, kind), hintSchema);
-  const entry = await directory.store.node(node);
-  if (entry === undefined) {
+  const document = await directory.store.identity(node);
+  if (document === undefined) {
     throw new RefusedError('NODE_UNKNOWN', 'This node has not registered; register it first.');
   }
-  return verifyIdentity(entry.identity, node);
+  return verifyIdentity(document, node);
 }

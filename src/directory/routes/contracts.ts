@@ -13,7 +13,7 @@ import {
 } from '../../sdk/api.ts';
 import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
 
-/** Contracts and cancellations by tenants, receipts by nodes. */
+/** Contracts, as their tenants sign them. */
 export function addContractRoutes(app: App, directory: Directory): void {
   const { grid, store, nowMs } = directory;
   const tags = ['contracts'];
@@ -60,6 +60,12 @@ export function addContractRoutes(app: App, directory: Directory): void {
     },
     async ({ query: { tenant, node, ...page } }) => store.contracts({ tenant, node }, page),
   );
+}
+
+/** What is said of a contract later: cancellations by its tenant, receipts by its node. */
+export function addReceiptRoutes(app: App, directory: Directory): void {
+  const { grid, store, nowMs } = directory;
+  const tags = ['contracts'];
 
   app.post(
     '/v1/cancellations',

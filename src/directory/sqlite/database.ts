@@ -12,6 +12,7 @@ export type Sql = {
   readonly run: (text: string, values?: SqlValues) => number;
   readonly one: (text: string, values?: SqlValues) => Row | undefined;
   readonly all: (text: string, values?: SqlValues) => Row[];
+  readonly each: (text: string, values?: SqlValues) => Iterable<Row>;
 };
 export type SqlValues = Record<string, SQLInputValue>;
 
@@ -183,5 +184,6 @@ function preparedSql(database: DatabaseSync): Sql {
     run: (text, values = {}) => Number(prepare(text).run(values).changes),
     one: (text, values = {}) => prepare(text).get(values),
     all: (text, values = {}) => prepare(text).all(values),
+    each: (text, values = {}) => prepare(text).iterate(values),
   };
 }

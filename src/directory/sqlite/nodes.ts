@@ -60,7 +60,7 @@ export function farmsOf(sql: Sql, page: Page): PageOf<FarmAnswer> {
   }));
 }
 
-/** Registers a node, or takes its newer offer; a token counts once, but for the node that used it. */
+/** Registers a node, or takes its newer offer; a token counts once, for the node that used it. */
 export function registerNode(transaction: Transaction, entry: NodeEntry): Registration {
   const { id } = entry.identity.value;
   const before = transaction.one('SELECT * FROM nodes WHERE id = :id', { id });

@@ -1,4 +1,4 @@
-import type { ContractAnswer, ContractSummary } from '../../sdk/api.ts';
+import { type ContractAnswer, type ContractSummary, VERSIONS_SHOWN_MAX } from '../../sdk/api.ts';
 import { type Life, type LifeVersion, versionState } from '../life.ts';
 import type { ContractFilter, Page, PageOf } from '../store.ts';
 import type { Row, Sql } from './database.ts';
@@ -18,7 +18,12 @@ export function contractOf(sql: Sql, id: string): ContractAnswer | undefined {
   return {
     ...summaryIn(row),
     versions: sql
-      .all('SELECT life_version, envelope FROM versions WHERE contract = :id ORDER BY seq', { id })
+      .all(
+        `SELECT life_version, envelope FROM versions WHERE contract = :id
+         ORDER BY seq DESC LIMIT :limit`,
+        { id, limit: VERSIONS_SHOWN_MAX },
+      )
+      .toReversed()
       .map((versionRow) => {
         const { version, digest } = jsonIn(versionRow, 'life_version') as LifeVersion;
         const state = versionState(life, { version, digest });

@@ -1,9 +1,13 @@
 import type { Wants } from '../../contract/wants.ts';
+import { KiB, MiB } from '../../lib/units.ts';
 import type { Sql } from './database.ts';
-import { envelopeIn, numberIn } from './rows.ts';
+import { envelopeIn, numberIn, textIn } from './rows.ts';
 
 const QUESTIONS_MAX = 256;
 const PEERS_MAX = 4096;
+/** What peers may say is bounded in all, for a node's feed has to stay readable. */
+const PEER_RECEIPT_BYTES_MAX = 32 * KiB;
+const PEERS_BYTES_MAX = 8 * MiB;
 
 /** The number that grows with every change of a node's wants. */
 export function revisionOf(sql: Sql, node: string): number | undefined {
@@ -62,7 +66,7 @@ function contractsOf(sql: Sql, node: string): Wants['contracts'] {
  * tenant's: no node can put itself forward as the peer of a stranger.
  */
 function peersOf(sql: Sql, node: string): Wants['peers'] {
-  const rows = sql.all(
+  const rows = sql.each(
     `SELECT DISTINCT r.contract, r.envelope, i.envelope AS node FROM contracts mine
      JOIN znet_peers named ON named.digest IN (mine.held, mine.pending)
      JOIN znet_ends e ON e.znet = named.znet AND e.node = named.peer
@@ -70,11 +74,16 @@ function peersOf(sql: Sql, node: string): Wants['peers'] {
        AND theirs.is_booked = 1
      JOIN receipts r ON r.contract = theirs.id
      JOIN identities i ON i.id = named.peer
-     WHERE mine.node = :node AND mine.is_booked = 1 AND mine.is_live = 1 LIMIT :limit`,
-    { node, limit: PEERS_MAX },
+     WHERE mine.node = :node AND mine.is_booked = 1 AND mine.is_live = 1
+       AND LENGTH(r.envelope) <= :bytesMax LIMIT :limit`,
+    { node, limit: PEERS_MAX, bytesMax: PEER_RECEIPT_BYTES_MAX },
   );
-  return rows.map((row) => ({
-    receipt: envelopeIn(row, 'envelope'),
-    node: envelopeIn(row, 'node'),
-  }));
+  const peers: Wants['peers'] = [];
+  let lengthBytes = 0;
+  for (const row of rows) {
+    lengthBytes += textIn(row, 'envelope').length + textIn(row, 'node').length;
+    if (lengthBytes > PEERS_BYTES_MAX) break;
+    peers.push({ receipt: envelopeIn(row, 'envelope'), node: envelopeIn(row, 'node') });
+  }
+  return peers;
 }
