@@ -12,5 +12,6 @@ export class BootError extends ZosError<
   | 'LINK_MISSING'
   | 'ALREADY_RUNNING'
   | 'PROGRAM_FAILED'
+  | 'PAGE_MISSING'
   | 'USAGE'
 > {}

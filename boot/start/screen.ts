@@ -15,7 +15,9 @@ export type Screen = Disposable & {
   /** Text of its own between what is drawn before and after it. */
   readonly say: (text: string) => void;
   readonly paint: (how: 'bold' | 'dim' | 'red' | 'green', text: string) => string;
-  /** Leaves the board as it stands; later events begin a new one. */
+  /** Marks what still went on as failed. */
+  readonly fail: () => void;
+  /** Leaves the board as it stands and begins a new one. */
   readonly begin: (subjects: readonly string[]) => void;
 };
 
@@ -56,6 +58,11 @@ export function openScreen(output: Output): Screen {
       output.write(text);
     },
     paint: (how, text) => paint(output, how, text),
+    fail: () => {
+      for (const { subject, state, text } of board.rows) {
+        if (state === 'running') show({ subject, state: 'failed', text });
+      }
+    },
     begin: (subjects) => {
       freeze();
       board = emptyBoard(subjects, output.nowMs());

@@ -1,0 +1,125 @@
+import { join } from 'node:path';
+import type { ConsoleLine } from '../lab/guest.ts';
+import { type Lab, openLab } from '../lab/lab.ts';
+import type { ServeEvent } from '../serve/server.ts';
+import type { OnEvent } from './event.ts';
+import { fetchOf, type GridNode, stageOf, subjectOf, waitRegistered } from './node.ts';
+import { buildImage } from './release.ts';
+import { openServices, type Services } from './services.ts';
+
+export type GridWish = {
+  /** The repository. */
+  readonly root: string;
+  /** For people: what left something behind, if anything did. */
+  readonly name: string;
+  readonly nodes: number;
+  readonly memoryMiB: number;
+  /** Of each node's blank data disk; none for nodes that keep everything in memory. */
+  readonly diskMiB?: number;
+  /** For keys, databases and logs of this one grid; emptied before, removed after. */
+  readonly folder: string;
+  /** What an image build may know of this machine, such as `ZOS_DEBIAN_MIRROR`. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly onEvent: OnEvent;
+  readonly onConsole?: (node: string, line: ConsoleLine) => void;
+  readonly signal: AbortSignal;
+};
+
+/** A whole grid on this machine: directory, boot server, and nodes that netbooted and joined. */
+export type Grid = Services & {
+  readonly folder: string;
+  readonly lab: Lab;
+  readonly nodes: readonly GridNode[];
+};
+
+/** The parts of a grid, in the order in which they come up. */
+export function subjectsOf(nodes: number): string[] {
+  const names = Array.from({ length: nodes }, (_, index) => `node ${index + 1}`);
+  return ['image', 'network', 'directory', 'release', 'farm', 'boot server', ...names];
+}
+
+/**
+ * Brings a grid up, and answers when every node has joined. Disposing of it takes everything down,
+ * last first. Throws `BootError`, and then nothing is left either.
+ */
+export async function openGrid(wish: GridWish): Promise<Grid> {
+  await buildImage(wish);
+  wish.signal.throwIfAborted();
+  await using stack = new AsyncDisposableStack();
+  const lab = stack.use(await openWire(wish));
+  const { address, startDhcp } = lab;
+  const onFetch = (event: ServeEvent): void => void tellFetch(wish, lab, event);
+  const services = stack.use(await openServices({ ...wish, address, startDhcp, onFetch }));
+  const nodes = await startNodes(wish, lab);
+  const open = stack.move();
+  return {
+    ...services,
+    folder: wish.folder,
+    lab,
+    nodes,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+async function openWire({ root, name, onEvent, onConsole }: GridWish): Promise<Lab> {
+  const subject = 'network';
+  onEvent({ subject, state: 'running', text: 'a wire of its own; tries whether KVM runs a guest' });
+  const lab = await openLab({
+    name,
+    kernelPath: join(root, 'dist/release/vmlinuz'),
+    onLine: (node, line) => {
+      onConsole?.(node, line);
+      const text = stageOf(line);
+      if (text !== undefined) onEvent({ subject: subjectOf(node), state: 'running', text });
+    },
+  });
+  const how = lab.accelerator === 'kvm' ? 'with KVM' : 'emulated, as KVM runs no guest here';
+  onEvent({ subject, state: 'done', text: `${lab.subnet}; nodes run ${how}` });
+  return lab;
+}
+
+async function startNodes(wish: GridWish, lab: Lab): Promise<GridNode[]> {
+  const { memoryMiB, diskMiB, onEvent, signal } = wish;
+  const names = Array.from({ length: wish.nodes }, (_, index) => `node${index + 1}`);
+  const waits = names.map(async (name, index) => {
+    onEvent({ subject: subjectOf(name), state: 'running', text: 'switched on' });
+    const guest = await lab.startGuest({
+      name,
+      mac: macOf(index),
+      memoryMiB,
+      serialLogPath: join(wish.folder, `${name}.log`),
+      ...(diskMiB === undefined ? {} : { diskPath: await lab.makeDisk(name, diskMiB) }),
+    });
+    return waitRegistered({ guest, addressOf: lab.addressOf, onEvent, signal });
+  });
+  return untilAborted(Promise.all(waits), signal);
+}
+
+/** A locally administered address (IEEE 802, bit 1 of the first byte). */
+function macOf(index: number): string {
+  return `52:54:00:5a:00:${(index + 1).toString(16).padStart(2, '0')}`;
+}
+
+/** Tells what a node's firmware fetches; its own console has no words for that. */
+async function tellFetch(wish: GridWish, lab: Lab, event: ServeEvent): Promise<void> {
+  const text = fetchOf(event);
+  if (text === undefined) return;
+  for (let index = 0; index < wish.nodes; index += 1) {
+    if ((await lab.addressOf(macOf(index))) !== event.client) continue;
+    wish.onEvent({ subject: `node ${index + 1}`, state: 'running', text });
+  }
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason as Error);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Whichever lost the race may fail later, when what it waits for is taken down.
+    work.catch(() => {});
+  }
+}

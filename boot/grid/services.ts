@@ -1,0 +1,79 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BootServer, openBootServer, type ServeEvent } from '../serve/server.ts';
+import { type Bot, openBot } from './bot.ts';
+import { type Directory, startDirectory } from './directory.ts';
+import { makeFarm } from './farm.ts';
+import { type ReleaseWish, signGrid } from './release.ts';
+
+/** Who serves the machines on a wire, from one address. */
+export type Services = AsyncDisposable & {
+  readonly directory: Directory;
+  readonly bootServer: BootServer;
+  readonly bot: Bot;
+  /** Where nodes fetch the images of `dist/images` from. */
+  readonly imagesUrl: string;
+};
+
+export type ServicesWish = ReleaseWish & {
+  /** This machine's address on the wire. */
+  readonly address: string;
+  /** How many nodes may join. */
+  readonly nodes: number;
+  /** For keys and databases; emptied before, removed after. */
+  readonly folder: string;
+  readonly onFetch: (event: ServeEvent) => void;
+  /** Sends the machines on the wire to the script of the boot server. */
+  readonly startDhcp: (wish: { readonly scriptUrl: string }) => Promise<void>;
+};
+
+/** The grid's name; it stands in everything that is signed. */
+export const GRID = 'lab';
+
+const DIRECTORY_PORT = 8080;
+const BOOT_PORT = 8081;
+
+/** Starts directory, farm and boot server for a release that is built; throws `BootError`. */
+export async function openServices(wish: ServicesWish): Promise<Services> {
+  const { root, address, folder, onEvent } = wish;
+  await using stack = new AsyncDisposableStack();
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const directory = stack.use(
+    await startDirectory({
+      root,
+      grid: GRID,
+      host: address,
+      port: DIRECTORY_PORT,
+      folder: join(folder, 'directory'),
+      onEvent,
+    }),
+  );
+  const named = { urls: [directory.url], identity: directory.identity };
+  await signGrid({ ...wish, grid: { grid: GRID, directory: named } });
+  const bot = openBot({ root, home: join(folder, 'zos'), directoryUrl: directory.url });
+  const farm = await makeFarm({ bot, name: 'farm', tokens: wish.nodes, onEvent });
+  wish.signal.throwIfAborted();
+  const bootServer = stack.use(
+    await openBootServer({
+      address,
+      port: BOOT_PORT,
+      releasePath: join(root, 'dist/release'),
+      imagesPath: join(root, 'dist/images'),
+      farm,
+      onEvent: wish.onFetch,
+    }),
+  );
+  await wish.startDhcp({ scriptUrl: bootServer.scriptUrl });
+  onEvent({ subject: 'boot server', state: 'done', text: `DHCP and ${bootServer.url}` });
+  const open = stack.move();
+  const imagesUrl = `${bootServer.url}/images`;
+  return {
+    directory,
+    bootServer,
+    bot,
+    imagesUrl,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}

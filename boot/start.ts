@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { mkdirSync } from 'node:fs';
+import { sentenceOf } from '../src/lib/errors.ts';
+import { BootError } from './errors.ts';
+import { HELP, parseWish } from './start/arguments.ts';
+import { takeLock } from './start/lock.ts';
+import { openScreen } from './start/screen.ts';
+import { runTour } from './start/tour.ts';
+
+const INTERRUPTED = 130;
+
+/** What an image build may know of this machine: where Debian is, and whom to trust on the way. */
+const BUILD_ENVIRONMENT = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
+
+if (import.meta.main) {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(sentenceOf(error));
+    if (!(error instanceof BootError) && error instanceof Error) console.error(error.stack);
+    process.exitCode = 1;
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const wish = parseWish(args);
+  if (wish.isHelp) {
+    console.log(HELP);
+    return 0;
+  }
+  if (process.getuid?.() !== 0) {
+    throw new BootError('NOT_ROOT', 'Networks and machines take root; run it with sudo.');
+  }
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  mkdirSync(join(root, 'dist'), { recursive: true });
+  using _lock = takeLock(join(root, 'dist/start.lock'), process.pid);
+  const { env, stdout } = process;
+  const names = BUILD_ENVIRONMENT.filter((name) => env[name] !== undefined);
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
+  using screen = openScreen({
+    write: (text) => stdout.write(text),
+    columns: () => (stdout.isTTY && env['TERM'] !== 'dumb' ? stdout.columns : undefined),
+    hasColour: stdout.isTTY && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
+    nowMs: () => performance.now(),
+  });
+  try {
+    await runTour({
+      ...wish,
+      root,
+      env: Object.fromEntries(names.map((name) => [name, env[name] ?? ''])),
+      screen,
+      signal: stop.signal,
+    });
+    return 0;
+  } catch (error) {
+    // Whatever breaks because it was told to end is no failure.
+    if (stop.signal.aborted) return INTERRUPTED;
+    throw error;
+  }
+}
