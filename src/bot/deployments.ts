@@ -4,7 +4,7 @@ import { nearest } from './deployment/suggest.ts';
 import type { HeldContract } from './deployment/compile.ts';
 import type { Placement } from './deployment/plan.ts';
 import { BotError } from './errors.ts';
-import { type Grid, type KnownContract, openNodeBook, readContract } from './grid.ts';
+import type { Books, Grid, KnownContract } from './grid.ts';
 import { readDeployments, type SavedDeployment } from './store.ts';
 import type { World } from './world.ts';
 
@@ -85,17 +85,10 @@ export type Standing = {
 };
 
 /** Reads the live contracts of the deployment of this name; throws when one waits for its node. */
-export async function standingOf(
-  world: World,
-  grid: Grid,
-  { name, tenant }: { readonly name: string; readonly tenant: string },
-): Promise<Standing> {
+export async function standingOf(world: World, books: Books, name: string): Promise<Standing> {
   const saved = (await readDeployments(world.home)).find((it) => it.name === name);
-  const nodes = openNodeBook(grid);
-  const known = await Promise.all(
-    (saved?.contracts ?? []).map((id) => readContract(grid, id, nodes)),
-  );
-  const live = known.filter((it) => isLive(it) && it.contract.tenant === tenant);
+  const known = await books.contracts(saved?.contracts ?? []);
+  const live = known.filter(isLive);
   const held = live.map((it) => it.held ?? refusePending(name, it.contract));
   const containers = held.flatMap(({ node, workloads }) =>
     workloads.flatMap((it) => (it.kind === 'container' ? [[it.name, node] as const] : [])),

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { formatDuration, MINUTE_MS } from '../lib/units.ts';
 import { BotError } from './errors.ts';
-import { type Grid, type KnownContract, type NodeBook, readContract } from './grid.ts';
+import type { Books, KnownContract } from './grid.ts';
 import { openProgress, paint, plain, shortId } from './terminal.ts';
 import type { World } from './world.ts';
 
@@ -17,8 +17,7 @@ type Stage = { readonly subject: string; readonly state: string; readonly becaus
 
 export type Follow = {
   readonly world: World;
-  readonly grid: Grid;
-  readonly nodes: NodeBook;
+  readonly books: Books;
   readonly startedMs: number;
   /** How the user names what is followed, for what to do next. */
   readonly name: string;
@@ -152,7 +151,7 @@ async function pollUntil(
   ids: readonly string[],
   look: (contracts: readonly KnownContract[]) => Look,
 ): Promise<void> {
-  const { world, grid, nodes, name } = follow;
+  const { world, books, name } = follow;
   using progress = openProgress(world.terminal, world.nowMs, 'waiting for the nodes');
   let seen: Look = { isDone: false, waiting: 'the nodes' };
   let news = '';
@@ -160,7 +159,7 @@ async function pollUntil(
   let newsMs = world.nowMs();
   for (;;) {
     try {
-      const contracts = await Promise.all(ids.map((id) => readContract(grid, id, nodes)));
+      const contracts = await books.contracts(ids);
       failures = 0;
       progress.clear();
       seen = look(contracts);

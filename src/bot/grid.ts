@@ -8,6 +8,7 @@ import {
 } from '../contract/receipt.ts';
 import { type SignedContract, verifySignedContract } from '../contract/verify.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
+import type { Envelope } from '../identity/envelope.ts';
 import { codeOf } from '../lib/errors.ts';
 import { MINUTE_MS } from '../lib/units.ts';
 import type { ContractAnswer, NodeAnswer } from '../sdk/api.ts';
@@ -120,55 +121,74 @@ export type KnownContract = {
   readonly dropped: ReadonlySet<number>;
 };
 
-/** A contract by its id, with every signature checked again. */
-export async function readContract(
-  grid: Grid,
-  id: string,
-  nodes: NodeBook,
-): Promise<KnownContract> {
-  const said = await grid.client.contract(id);
-  const versions = said.versions
-    .map((it) => ({
-      state: it.state,
-      contract: verifySignedContract(
-        { contract: it.contract, tenant: said.tenantIdentity },
-        grid.name,
-      ),
-    }))
-    .filter(({ contract }) => contract.id === id)
-    .sort((a, b) => b.contract.version - a.contract.version);
-  const newest = versions[0];
-  if (newest === undefined) throw unknownContract(id);
-  const held = versions.find(({ state }) => state === 'held')?.contract ?? null;
-  const node = await nodes.identityOf(newest.contract.node);
-  const receipts = said.receipts
-    .map((receipt) => verifyReceipt(receipt, node, grid.name))
-    .filter(({ contract }) => contract === id)
-    .sort((a, b) => b.seq - a.seq);
-  const dropped = versions.filter(({ state }) => state === 'dropped');
-  return {
-    contract: newest.contract,
-    held,
-    receipt: receipts[0] ?? null,
-    state: said.state,
-    isAwaited: said.reservedUntilMs !== null,
-    dropped: new Set(dropped.map(({ contract }) => contract.version)),
+/** What the directory has on its books about one tenant, checked by what was signed. */
+export type Books = {
+  /** The identity of a node, asked for once. */
+  readonly identityOf: (node: string) => Promise<Identity>;
+  /** Contracts of the tenant by their ids. */
+  readonly contracts: (ids: readonly string[]) => Promise<KnownContract[]>;
+};
+
+/** The books of this tenant; what anybody else signed is never taken for the tenant's. */
+export function openBooks(grid: Grid, tenant: string): Books {
+  const known = new Map<string, Promise<Identity>>();
+  const identityOf = (node: string): Promise<Identity> => {
+    const asked = known.get(node) ?? askIdentity(grid, node);
+    known.set(node, asked);
+    return asked;
   };
+  const contract = async (id: string): Promise<KnownContract> => {
+    const said = await grid.client.contract(id);
+    const versions = versionsOf(said, { grid: grid.name, tenant, id });
+    const newest = versions[0];
+    if (newest === undefined) throw unknownContract(id);
+    const { node } = newest.contract;
+    return {
+      contract: newest.contract,
+      held: versions.find(({ state }) => state === 'held')?.contract ?? null,
+      receipt: latestReceipt(said.receipts, await identityOf(node), { grid: grid.name, id }),
+      state: said.state,
+      isAwaited: said.reservedUntilMs !== null,
+      dropped: new Set(
+        versions.flatMap((it) => (it.state === 'dropped' ? it.contract.version : [])),
+      ),
+    };
+  };
+  return { identityOf, contracts: async (ids) => Promise.all(ids.map(contract)) };
 }
 
-/** The identities of nodes, each asked for once. */
-export type NodeBook = { readonly identityOf: (node: string) => Promise<Identity> };
+type Version = {
+  readonly state: ContractAnswer['versions'][number]['state'];
+  readonly contract: SignedContract;
+};
 
-/** An empty book of nodes that asks this grid. */
-export function openNodeBook(grid: Grid): NodeBook {
-  const known = new Map<string, Promise<Identity>>();
-  return {
-    identityOf: (node) => {
-      const asked = known.get(node) ?? askIdentity(grid, node);
-      known.set(node, asked);
-      return asked;
-    },
-  };
+/** The versions that the tenant signed, newest first; throws what the checks throw. */
+function versionsOf(
+  said: ContractAnswer,
+  expected: { readonly grid: string; readonly tenant: string; readonly id: string },
+): Version[] {
+  const tenant = said.tenantIdentity;
+  // A later version only claims the id of its first: it counts when the same tenant signed it.
+  verifyIdentity(tenant, expected.tenant);
+  return said.versions
+    .map(({ state, contract }) => ({
+      state,
+      contract: verifySignedContract({ contract, tenant }, expected.grid),
+    }))
+    .filter(({ contract }) => contract.id === expected.id)
+    .sort((a, b) => b.contract.version - a.contract.version);
+}
+
+function latestReceipt(
+  receipts: readonly Envelope[],
+  node: Identity,
+  expected: { readonly grid: string; readonly id: string },
+): Receipt | null {
+  const checked = receipts
+    .map((receipt) => verifyReceipt(receipt, node, expected.grid))
+    .filter(({ contract }) => contract === expected.id)
+    .sort((a, b) => b.seq - a.seq);
+  return checked[0] ?? null;
 }
 
 async function askIdentity(grid: Grid, node: string): Promise<Identity> {

@@ -70,7 +70,7 @@ export function openProgress(terminal: Terminal, nowMs: () => number, first: str
   let what = first;
   let isShown = false;
   let told = '';
-  let toldMs = 0;
+  let toldMs = -Infinity;
   const clear = (): void => {
     if (isShown) terminal.err('\r\u001B[2K');
     isShown = false;

@@ -1,7 +1,7 @@
 import { signCancellation } from '../../contract/sign.ts';
 import { findDeployment, isLive } from '../deployments.ts';
 import { type Follow, followEnded, hasEnded, tell } from '../follow.ts';
-import { openGrid, openNodeBook, readContract } from '../grid.ts';
+import { type Grid, openBooks, openGrid } from '../grid.ts';
 import { readSelf, removeDeployment, type Self } from '../store.ts';
 import { shortId } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -11,31 +11,28 @@ export async function cancel(world: World, wanted: string): Promise<void> {
   const startedMs = world.nowMs();
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
-  const nodes = openNodeBook(grid);
+  const books = openBooks(grid, self.identity.id);
   const found = await findDeployment(world, grid, { wanted, tenant: self.identity.id });
   const { id, name } = found;
-  const follow: Follow = { world, grid, nodes, startedMs, name };
-  const known = await Promise.all(found.contracts.map((it) => readContract(grid, it, nodes)));
-  await cancelContracts(
-    follow,
-    self,
-    known.filter(isLive).map(({ contract }) => contract),
-  );
+  const follow: Follow = { world, books, startedMs, name };
+  const known = await books.contracts(found.contracts);
+  const live = known.filter(isLive).map(({ contract }) => contract);
+  await cancelContracts({ follow, grid, self }, live);
   const open = known.filter((it) => !hasEnded(it)).map(({ contract }) => contract.id);
   await followEnded(follow, open);
   await removeDeployment(world.home, id);
   answer(world, { id, name, ended: found.contracts }, `${name} (${id}) ended.\n`);
 }
 
+type Canceller = { readonly follow: Follow; readonly grid: Grid; readonly self: Self };
 type Cancelled = { readonly id: string; readonly node: string };
 
 /** Signs and sends the end of contracts; the nodes do it when they read it. */
 export async function cancelContracts(
-  follow: Follow,
-  self: Self,
+  { follow, grid, self }: Canceller,
   contracts: readonly Cancelled[],
 ): Promise<void> {
-  const { world, grid } = follow;
+  const { world } = follow;
   for (const { id, node } of contracts) {
     const cancellation = signCancellation(
       { grid: grid.name, contract: id, tenant: self.identity.id, node, atMs: world.nowMs() },

@@ -12,7 +12,7 @@ import type { Deployment } from '../deployment/spec.ts';
 import { type Standing, standingOf } from '../deployments.ts';
 import { BotError } from '../errors.ts';
 import { type Follow, followRunning, tell } from '../follow.ts';
-import { type Grid, type KnownNode, listNodes, openGrid, openNodeBook } from '../grid.ts';
+import { type Books, type Grid, type KnownNode, listNodes, openBooks, openGrid } from '../grid.ts';
 import { removeDeployment, readSelf, type Self, writeDeployment } from '../store.ts';
 import { openProgress, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -34,17 +34,17 @@ export async function deploy(world: World, { file, isDryRun }: DeployWish): Prom
   const deployment = parseDeployment(file, await readSource(file));
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
-  const plan = await planDeployment(world, { grid, self, deployment });
+  const books = openBooks(grid, self.identity.id);
+  const plan = await planDeployment(world, { grid, books, self, deployment });
   if (isDryRun) {
     answer(world, valueOf(plan, null), `${describe(plan, self)}\nNothing was sent (--dry-run).\n`);
     return;
   }
-  const nodes = openNodeBook(grid);
-  const follow: Follow = { world, grid, nodes, startedMs, name: deployment.name };
+  const follow: Follow = { world, books, startedMs, name: deployment.name };
   for (const [name, node] of plan.placement) {
     tell(follow, { subject: `${name} on node ${shortId(node)}`, state: 'placed', because: '' });
   }
-  const { id, sent } = await send(follow, self, plan);
+  const { id, sent } = await send({ follow, grid, self }, plan);
   try {
     await followRunning(follow, new Map(sent.map((it) => [it.id, it.version])));
   } catch (error) {
@@ -74,20 +74,18 @@ async function readSource(file: string): Promise<string> {
 
 type PlanQuestion = {
   readonly grid: Grid;
+  readonly books: Books;
   readonly self: Self;
   readonly deployment: Deployment;
 };
 
 async function planDeployment(world: World, question: PlanQuestion): Promise<Plan> {
-  const { grid, self, deployment } = question;
+  const { grid, books, self, deployment } = question;
   using progress = openProgress(world.terminal, world.nowMs, 'reading the nodes');
   const nowMs = world.nowMs();
   const { known } = await listNodes(grid, nowMs);
   progress.say('reading what runs already');
-  const standing = await standingOf(world, grid, {
-    name: deployment.name,
-    tenant: self.identity.id,
-  });
+  const standing = await standingOf(world, books, deployment.name);
   const online = known.filter(({ isOnline }) => isOnline);
   const placement = planPlacement({
     containers: deployment.containers,
@@ -123,8 +121,11 @@ function candidateOf({ identity, offer, used }: KnownNode, standing: Standing) {
 
 type Sent = { readonly id: string; readonly node: string; readonly version: number };
 
-async function send(follow: Follow, self: Self, plan: Plan): Promise<{ id: string; sent: Sent[] }> {
-  const { world, grid } = follow;
+type Sender = { readonly follow: Follow; readonly grid: Grid; readonly self: Self };
+
+async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sent[] }> {
+  const { follow, grid, self } = sender;
+  const { world } = follow;
   const signed = plan.contracts.map((contract) => {
     const envelope = signContract(contract, self.keys.signing);
     const id = contract.id ?? contractDigest(envelope);
@@ -150,10 +151,10 @@ async function send(follow: Follow, self: Self, plan: Plan): Promise<{ id: strin
       tell(follow, { subject: `node ${shortId(it.node)}`, state: 'sent', because: '' });
     }
   } catch (error) {
-    await takeBack(follow, self, { id, sent, isNew: standing.id === null });
+    await takeBack(sender, { id, sent, isNew: standing.id === null });
     throw error;
   }
-  await cancelContracts(follow, self, dropped);
+  await cancelContracts(sender, dropped);
   await writeDeployment(world.home, {
     id,
     name: deployment.name,
@@ -166,11 +167,11 @@ async function send(follow: Follow, self: Self, plan: Plan): Promise<{ id: strin
 type HalfSent = { readonly id: string; readonly sent: readonly Sent[]; readonly isNew: boolean };
 
 /** Nothing half-deployed is left: new contracts of a deployment that failed to go out are ended. */
-async function takeBack(follow: Follow, self: Self, half: HalfSent): Promise<void> {
-  const { world, name } = follow;
+async function takeBack(sender: Sender, half: HalfSent): Promise<void> {
+  const { world, name } = sender.follow;
   const fresh = half.sent.filter(({ version }) => version === 1);
   try {
-    await cancelContracts(follow, self, fresh);
+    await cancelContracts(sender, fresh);
     if (half.isNew) await removeDeployment(world.home, half.id);
   } catch (error) {
     const sentence = `What was sent could not be taken back (${sentenceOf(error)})`;

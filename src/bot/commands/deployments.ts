@@ -1,5 +1,5 @@
 import { foundAlone, listContractIds } from '../deployments.ts';
-import { openGrid, openNodeBook, readContract } from '../grid.ts';
+import { openBooks, openGrid } from '../grid.ts';
 import { readDeployments, readSelf } from '../store.ts';
 import { shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -8,14 +8,14 @@ import { answer, type World } from '../world.ts';
 export async function printDeployments(world: World): Promise<void> {
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
-  const nodes = openNodeBook(grid);
+  const books = openBooks(grid, self.identity.id);
   const saved = await readDeployments(world.home);
   const remembered = new Set(saved.flatMap(({ contracts }) => contracts));
   const ids = await listContractIds(grid, self.identity.id);
   const lost = ids.filter((id) => !remembered.has(id)).map(foundAlone);
   const found = await Promise.all(
     [...saved, ...lost].map(async ({ id, name, contracts }) => {
-      const known = await Promise.all(contracts.map((it) => readContract(grid, it, nodes)));
+      const known = await books.contracts(contracts);
       const states = known.map(({ contract, receipt, state }) => ({
         node: contract.node,
         state: receipt?.state ?? state,

@@ -7,7 +7,7 @@ import { SECOND_MS } from '../../lib/units.ts';
 import { findDeployment } from '../deployments.ts';
 import { nearest } from '../deployment/suggest.ts';
 import { BotError } from '../errors.ts';
-import { type Grid, openGrid, openNodeBook, type NodeBook, readContract } from '../grid.ts';
+import { type Books, type Grid, openBooks, openGrid } from '../grid.ts';
 import { readSelf, type Self } from '../store.ts';
 import { openProgress, plain } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -22,7 +22,7 @@ type Asker = {
   readonly world: World;
   readonly grid: Grid;
   readonly self: Self;
-  readonly nodes: NodeBook;
+  readonly books: Books;
   readonly contract: string;
   readonly node: string;
   readonly workload: string;
@@ -36,9 +36,9 @@ export async function printLogs(world: World, { wanted, isFollowed }: LogsWish):
   }
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
-  const nodes = openNodeBook(grid);
+  const books = openBooks(grid, self.identity.id);
   const found = await findDeployment(world, grid, { wanted: deployment, tenant: self.identity.id });
-  const known = await Promise.all(found.contracts.map((id) => readContract(grid, id, nodes)));
+  const known = await books.contracts(found.contracts);
   const names: string[] = [];
   let place: { contract: string; node: string } | undefined;
   for (const { contract } of known) {
@@ -54,7 +54,7 @@ export async function printLogs(world: World, { wanted, isFollowed }: LogsWish):
     const sentence = `${found.name} has no container ${workload}; ${advice}`;
     throw new BotError('CONTAINER_UNKNOWN', sentence);
   }
-  const asker: Asker = { world, grid, self, nodes, workload, ...place };
+  const asker: Asker = { world, grid, self, books, workload, ...place };
   const first = await ask(asker);
   if (!isFollowed) {
     answer(world, { container: workload, log: first }, shown(first));
@@ -90,9 +90,9 @@ export function newPart(before: string, after: string): string {
 const ANCHOR_LENGTH = 1024;
 
 async function ask(asker: Asker): Promise<string> {
-  const { world, grid, self, nodes, contract, node, workload } = asker;
+  const { world, grid, self, books, contract, node, workload } = asker;
   using progress = openProgress(world.terminal, world.nowMs, `asking the node of ${workload}`);
-  const identity = await nodes.identityOf(node);
+  const identity = await books.identityOf(node);
   const question = signQuestion(
     {
       grid: grid.name,

@@ -1,7 +1,7 @@
 import { containerAddress, znetIdOf } from '../../znet/address.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { findDeployment, type FoundDeployment } from '../deployments.ts';
-import { type KnownContract, openGrid, openNodeBook, readContract } from '../grid.ts';
+import { type KnownContract, openBooks, openGrid } from '../grid.ts';
 import { readSelf } from '../store.ts';
 import { paint, plain, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -19,9 +19,9 @@ type Row = {
 export async function printStatus(world: World, wanted: string): Promise<void> {
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
-  const nodes = openNodeBook(grid);
+  const books = openBooks(grid, self.identity.id);
   const found = await findDeployment(world, grid, { wanted, tenant: self.identity.id });
-  const known = await Promise.all(found.contracts.map((id) => readContract(grid, id, nodes)));
+  const known = await books.contracts(found.contracts);
   const rows = known.flatMap(rowsOf).sort((a, b) => (a.container < b.container ? -1 : 1));
   const contracts = known.map(contractOf);
   const value = { id: found.id, name: found.name, containers: rows, contracts };

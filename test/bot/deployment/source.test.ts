@@ -100,11 +100,11 @@ test('a fault in a long line is shown with what stands around it', () => {
 });
 
 test('whatever the text is, it is a deployment or a told fault', () => {
-  const pieces = [
-    ...['name', 'containers', ':', ' ', '\n', '  ', '- ', '{', '}', '[', ']', '&a', '*a', '"'],
-    ...['80', 'null', '!!x', '|', '#', '---', ',', 'web', 'image', 'args', '\t', '\u0000'],
-  ];
-  const words = fc.constantFrom(...pieces);
+  const words = fc.oneof(
+    fc.constantFrom('name', 'containers', 'web', 'image', 'args', '80', 'null'),
+    fc.constantFrom(':', ' ', '\n', '  ', '- ', '{', '}', '[', ']', '"', ',', '\t'),
+    fc.constantFrom('&a', '*a', '!!x', '|', '#', '---', '\u0000'),
+  );
   const texts = fc.oneof(
     fc.string(),
     fc.array(words, { maxLength: 40 }).map((parts) => parts.join('')),
