@@ -20,6 +20,10 @@ export type GridWish = {
   readonly folder: string;
   /** What an image build may know of this machine, such as `ZOS_DEBIAN_MIRROR`. */
   readonly env: Readonly<Record<string, string>>;
+  /** A first stage that machines boot in place of the release's own, once that is built. */
+  readonly makeFirstStage?: () => Promise<string>;
+  /** Whether machines have a second serial port, as a socket `NODE.serial` in the lab's folder. */
+  readonly hasSecondSerial?: boolean;
   readonly onEvent: OnEvent;
   readonly onConsole?: (node: string, line: ConsoleLine) => void;
   readonly signal: AbortSignal;
@@ -49,7 +53,16 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
   const lab = stack.use(await openWire(wish));
   const { address, startDhcp } = lab;
   const onFetch = (event: ServeEvent): void => void tellFetch(wish, lab, event);
-  const services = stack.use(await openServices({ ...wish, address, startDhcp, onFetch }));
+  const firstStagePath = await wish.makeFirstStage?.();
+  const services = stack.use(
+    await openServices({
+      ...wish,
+      address,
+      startDhcp,
+      onFetch,
+      ...(firstStagePath === undefined ? {} : { firstStagePath }),
+    }),
+  );
   const nodes = await startNodes(wish, lab);
   const open = stack.move();
   return {
@@ -79,7 +92,7 @@ async function openWire({ root, name, onEvent, onConsole }: GridWish): Promise<L
 }
 
 async function startNodes(wish: GridWish, lab: Lab): Promise<GridNode[]> {
-  const { memoryMiB, diskMiB, onEvent, signal } = wish;
+  const { memoryMiB, diskMiB, hasSecondSerial, onEvent, signal } = wish;
   const names = Array.from({ length: wish.nodes }, (_, index) => `node${index + 1}`);
   const waits = names.map(async (name, index) => {
     onEvent({ subject: subjectOf(name), state: 'running', text: 'switched on' });
@@ -88,6 +101,7 @@ async function startNodes(wish: GridWish, lab: Lab): Promise<GridNode[]> {
       mac: macOf(index),
       memoryMiB,
       serialLogPath: join(wish.folder, `${name}.log`),
+      ...(hasSecondSerial === true ? { secondSerialPath: join(lab.folder, `${name}.serial`) } : {}),
       ...(diskMiB === undefined ? {} : { diskPath: await lab.makeDisk(name, diskMiB) }),
     });
     return waitRegistered({ guest, addressOf: lab.addressOf, onEvent, signal });

@@ -23,6 +23,8 @@ export type ServicesWish = ReleaseWish & {
   /** For keys and databases; emptied before, removed after. */
   readonly folder: string;
   readonly onFetch: (event: ServeEvent) => void;
+  /** A first stage that machines boot in place of the release's own. */
+  readonly firstStagePath?: string;
   /** Sends the machines on the wire to the script of the boot server. */
   readonly startDhcp: (wish: { readonly scriptUrl: string }) => Promise<void>;
 };
@@ -62,6 +64,7 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
       releasePath: join(root, 'dist/release'),
       imagesPath: join(root, 'dist/images'),
       farm,
+      ...(wish.firstStagePath === undefined ? {} : { firstStagePath: wish.firstStagePath }),
       onEvent: wish.onFetch,
     }),
   );

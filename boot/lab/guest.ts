@@ -14,6 +14,8 @@ export type GuestWish = {
   readonly diskPath?: string;
   /** Every line of the serial console is appended to this file. */
   readonly serialLogPath?: string;
+  /** A second serial port, as a Unix socket that QEMU listens on. */
+  readonly secondSerialPath?: string;
   /** Boots a kernel directly, without firmware's network boot. */
   readonly kernel?: Machine['kernel'];
   readonly isCounted?: boolean;
@@ -76,6 +78,7 @@ export function startGuest(wish: GuestWish, place: Place): Guest {
     qmpPath,
     onLine,
     ...(wish.kernel === undefined ? {} : { kernel: wish.kernel }),
+    ...(wish.secondSerialPath === undefined ? {} : { secondSerialPath: wish.secondSerialPath }),
     ...(wish.isCounted === undefined ? {} : { isCounted: wish.isCounted }),
     ...(wish.endsOnReset === undefined ? {} : { endsOnReset: wish.endsOnReset }),
   });

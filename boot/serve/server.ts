@@ -31,6 +31,8 @@ export type BootServerWish = {
   /** `mirrors` beside this server itself, which comes first. */
   readonly farm: Farm;
   readonly consoles?: readonly string[];
+  /** Served as `initramfs.cpio` in place of the release's own. */
+  readonly firstStagePath?: string;
   readonly onEvent?: (event: ServeEvent) => void;
 };
 
@@ -112,6 +114,9 @@ async function bodyOf(
   if (path === 'farm.cpio') {
     const mac = parseMac(target.searchParams.get('mac') ?? '');
     return mac === undefined ? undefined : bytesBody(pool.cpioFor(mac), 'application/x-cpio');
+  }
+  if (path === 'initramfs.cpio' && wish.firstStagePath !== undefined) {
+    return fileBody(wish.firstStagePath);
   }
   if (RELEASE_FILE.test(path) || METADATA_FILE.test(path)) {
     return fileBody(join(wish.releasePath, path));

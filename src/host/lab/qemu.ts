@@ -24,6 +24,8 @@ export type Machine = {
     readonly initrdPath?: string;
     readonly append: string;
   };
+  /** A second serial port, as a Unix socket that QEMU listens on. */
+  readonly secondSerialPath?: string;
   /** Where it listens for QMP, a Unix socket. */
   readonly qmpPath?: string;
   /** Counts instructions instead of time, for figures that are the same on every run. */
@@ -49,6 +51,7 @@ export function qemuArgs(machine: Machine): string[] {
     ['-nodefaults', '-no-user-config', '-machine', 'q35', '-display', 'none'],
     processorArgs(machine),
     ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
+    secondSerialArgs(machine),
     ['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
     machine.cards.flatMap(cardArgs),
     machine.diskPaths.flatMap(diskArgs),
@@ -66,6 +69,12 @@ function processorArgs({ accelerator, processors, isCounted }: Machine): string[
   const tcg = ['-accel', 'tcg,thread=multi', '-cpu', 'max,cx16=off'];
   const kind = accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : tcg;
   return [...kind, '-smp', `${processors}`];
+}
+
+function secondSerialArgs({ secondSerialPath }: Machine): string[] {
+  return secondSerialPath === undefined
+    ? []
+    : ['-serial', `unix:${secondSerialPath},server=on,wait=off`];
 }
 
 function cardArgs({ tap, mac }: Machine['cards'][number], index: number): string[] {
