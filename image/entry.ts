@@ -7,7 +7,8 @@ if (role === 'boot' && process.argv.length === 3) {
   const { runBootProgram } = await import('../boot/program/program.ts');
   process.exitCode = await runBootProgram();
 } else if (role === 'agent' && process.argv.length === 3) {
-  await import('../src/node/main.ts');
+  const { runAgent } = await import('../src/node/main.ts');
+  process.exit(await runAgent());
 } else {
   console.error(
     'zos-node: it is started by PID 1, as `boot` or as `agent`, and does nothing else.',

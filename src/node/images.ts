@@ -1,6 +1,10 @@
 import { sentenceOf } from '../lib/errors.ts';
 import type { NamedFile } from '../lib/names.ts';
 import { SECOND_MS } from '../lib/units.ts';
+import { fetchedBytes, fetchImage } from '../zosfs/fetch.ts';
+import { observeImages } from '../zosfs/observe.ts';
+import type { ImageGround } from '../zosfs/plan.ts';
+import { hasImage, makeRoom, openImageStore } from '../zosfs/store.ts';
 import { openGate } from './loop/gate.ts';
 import type { Fetch } from './wishes.ts';
 
@@ -96,6 +100,42 @@ export function openImages(parts: ImagesParts, signal: AbortSignal): Images {
       if (job?.fetch.isFetched !== true) return;
       drop(sha256);
       void start(job.image);
+    },
+  };
+}
+
+export type ImageDoors = Pick<ImagesParts, 'hasImage' | 'fetchImage'> & {
+  readonly ground: ImageGround;
+};
+
+/** The images' folder and how they come into it. */
+export async function openImageDoors(parts: {
+  readonly dataPath: string | null;
+  readonly sleep: ImagesParts['sleep'];
+  readonly signal: AbortSignal;
+}): Promise<ImageDoors> {
+  const { dataPath, sleep, signal } = parts;
+  const ground = await openImageStore({ dataPath, signal });
+  return {
+    ground,
+    hasImage: async (image) => hasImage(image, ground),
+    fetchImage: async (image, options) => {
+      const inUse = new Set((await observeImages(ground)).keys());
+      await makeRoom({ ground, neededBytes: image.lengthBytes, inUse });
+      const watching = new AbortController();
+      const watch = async (): Promise<void> => {
+        while (!watching.signal.aborted) {
+          await sleep(PROGRESS_MS, watching.signal);
+          if (!watching.signal.aborted) options.onProgress(await fetchedBytes(image, ground));
+        }
+      };
+      const watched = watch();
+      try {
+        await fetchImage(image, ground, options.signal);
+      } finally {
+        watching.abort();
+        await watched;
+      }
     },
   };
 }

@@ -1,2 +1,185 @@
-// The node's only executable: one program, two roles, chosen by PID 1 with a constant argument.
-console.log(`zos: ${process.argv[2] ?? 'none'} first-line`);
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { freemem, totalmem } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { observeInventory } from '../capacity/observe.ts';
+import { type Offer, resourcesOf } from '../capacity/spec.ts';
+import { capacityOf, hardwareOf } from '../capacity/status.ts';
+import { containerDriver } from '../container/apply.ts';
+import { readLogTail } from '../container/observe.ts';
+import { ANSWER_BYTES_MAX } from '../contract/question.ts';
+import { openContractStore } from '../contract/store.ts';
+import { setClock } from '../host/clock.ts';
+import { openLog } from '../host/log.ts';
+import { sentenceOf } from '../lib/errors.ts';
+import { SECOND_MS } from '../lib/units.ts';
+import { openClient } from '../sdk/index.ts';
+import type { DataDisk } from '../volume/apply.ts';
+import { znetDriver } from '../znet/apply.ts';
+import { imageDriver } from '../zosfs/apply.ts';
+import { type AgentParts, runAgentParts } from './agent.ts';
+import { type BootFiles, readBootFiles } from './bringup/boot-files.ts';
+import { type AgentConsole, openConsole } from './bringup/console.ts';
+import { openDirectory } from './bringup/directory.ts';
+import { firewallDriver } from './bringup/firewall.ts';
+import { openSelf, type Self } from './bringup/identity.ts';
+import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
+import { renewOffer } from './bringup/offer.ts';
+import { openSequence } from './bringup/sequence.ts';
+import { openImageDoors } from './images.ts';
+import { type LoopDriver, loopDriver } from './loop/observation.ts';
+
+const BOOT_FOLDER = '/run/zos/boot';
+/** What lives as long as this boot: it tells a restart of the agent from a start of the machine. */
+const AGENT_FOLDER = '/run/zos/agent';
+
+/**
+ * The agent, from the machine as the first stage left it to a node that does what was signed. Ends
+ * with exit status 0 when it is told to, and leaves containers, tunnels and mounts as they are.
+ */
+export async function runAgent(): Promise<number> {
+  const ending = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort());
+  const { signal } = ending;
+  try {
+    const boot = await readBootFiles(BOOT_FOLDER);
+    const console = consoleOf(boot);
+    await mkdir(AGENT_FOLDER, { recursive: true, mode: 0o700 });
+    const agentStarts = await countStart();
+    console.reached('started', `start ${agentStarts} of this boot`);
+    const disk = await bringUpMachine({ boot, console, signal });
+    await runAgentParts(await gather({ boot, console, disk, agentStarts, signal }), signal);
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return 0;
+    printLine(`zos: agent stopped: ${sentenceOf(error)}`);
+    return 1;
+  }
+}
+
+type Ground = {
+  readonly boot: BootFiles;
+  readonly console: AgentConsole;
+  readonly disk: DataDisk;
+  readonly agentStarts: number;
+  readonly signal: AbortSignal;
+};
+
+/** Everything that the agent works with, each opened once. */
+async function gather(ground: Ground): Promise<AgentParts> {
+  const { boot, console, disk, signal } = ground;
+  const { grid, directory } = boot.grid;
+  const folder = `${disk.path ?? AGENT_FOLDER}/node`;
+  const self = await openSelf(folder);
+  console.reached('identity', `node=${self.identity.id}${self.isNew ? ' made new' : ''}`);
+  const offer = await renewOffer({
+    path: `${folder}/offer.json`,
+    self: self.identity,
+    signer: self.keys.signing,
+    content: await countCapacity(ground, self),
+  });
+  const { cru, mruBytes, sruBytes } = offer.offer.capacity;
+  console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
+  const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
+  const drivers: readonly LoopDriver[] = [
+    loopDriver(firewallDriver()),
+    loopDriver(imageDriver(images.ground)),
+    loopDriver(znetDriver()),
+    loopDriver(containerDriver()),
+  ];
+  const [first = '', ...others] = directory.urls;
+  const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
+  const { token, farmer } = boot.media;
+  return {
+    grid,
+    self,
+    images,
+    console,
+    sleep,
+    chance: Math.random,
+    log: openLog('node'),
+    offer: { id: offer.id, total: resourcesOf(offer.offer.capacity) },
+    registration: { identity: self.document, token, farmer, offer: offer.envelope },
+    directory: openDirectory([addressOf(first), ...others.map(addressOf)]),
+    directoryId: directory.identity,
+    store: await openContractStore(`${folder}/contracts`),
+    drivers: new Map(drivers.map((driver) => [driver.kind, driver])),
+    readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
+    nextSeq: await openSequence(`${folder}/seq`),
+    life: lifeOf(ground),
+    addresses: ownAddresses,
+    clock: await openClock(),
+  };
+}
+
+async function countCapacity({ boot, disk }: Ground, self: Self): Promise<Omit<Offer, 'version'>> {
+  const inventory = await observeInventory(disk.path === null ? null : disk.disk);
+  return {
+    grid: boot.grid.grid,
+    node: self.identity.id,
+    capacity: capacityOf(inventory),
+    // Nothing before the kernel was checked by anybody yet.
+    class: 'unverified',
+    hardware: hardwareOf(inventory),
+  };
+}
+
+function lifeOf({ boot, console, disk, agentStarts }: Ground): AgentParts['life'] {
+  return async () => ({
+    bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
+    uptimeMs: sinceKernelStartMs(),
+    memory: { totalBytes: totalmem(), availableBytes: freemem() },
+    system: boot.record.systemSha256,
+    addresses: ownAddresses().slice(0, 32),
+    stages: [...console.stages],
+    keyKept: disk.path === null ? 'memory' : 'disk',
+    agentStarts,
+  });
+}
+
+/** The clock of this boot: once set, it stays trusted for the agents that come after. */
+async function openClock(): Promise<AgentParts['clock']> {
+  const mark = `${AGENT_FOLDER}/clock-synced`;
+  const isSynced = await stat(mark).then(
+    () => true,
+    () => false,
+  );
+  return {
+    isSynced,
+    setClock,
+    clock: () => Date.now(),
+    nonce: () => randomBytes(16).toString('hex'),
+    onSynced: async () => writeFile(mark, ''),
+  };
+}
+
+async function countStart(): Promise<number> {
+  const path = `${AGENT_FOLDER}/starts`;
+  const before = Number(await readFile(path, 'utf8').catch(() => '0'));
+  const agentStarts = (Number.isSafeInteger(before) ? before : 0) + 1;
+  await writeFile(path, String(agentStarts));
+  return agentStarts;
+}
+
+function consoleOf(boot: BootFiles): AgentConsole {
+  const before = boot.record.stages.map(({ stage, sinceKernelStartMs: atMs }) => ({
+    name: stage.slice(0, 60),
+    atMs: Math.round(atMs),
+  }));
+  return openConsole({ print: printLine, sinceKernelStartMs, before });
+}
+
+/** The machine's console is the standard output: at once and whole, one writer. */
+function printLine(line: string): void {
+  writeFileSync(1, `${line}\n`);
+}
+
+function sinceKernelStartMs(): number {
+  const [seconds = '0'] = readFileSync('/proc/uptime', 'utf8').split(' ');
+  return Math.round(Number(seconds) * SECOND_MS);
+}
+
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await pause(ms, undefined, { signal }).catch(() => undefined);
+}
