@@ -31,8 +31,8 @@ export async function runScript(script: Script): Promise<void> {
   const { exitCode } = await running.ended;
   signal?.throwIfAborted();
   if (exitCode !== 0) {
-    throw new BootError('PROGRAM_FAILED', `${script.path} failed: ${last}`, {
-      facts: { exitCode },
-    });
+    const reason = last.replace(/^[a-z]+: /u, '');
+    const facts = { exitCode };
+    throw new BootError('PROGRAM_FAILED', `${script.path} failed: ${reason}`, { facts });
   }
 }
