@@ -173,8 +173,12 @@ function ambientFaults(file: SourceFile): string[] {
     },
     VariableDeclarator: (node) => {
       const { id, init } = node;
-      const isProcess = init?.type === 'Identifier' && init.name === 'process';
-      if (isProcess && id.type === 'ObjectPattern') add('parts of process', node.start);
+      if (init?.type !== 'Identifier' || id.type !== 'ObjectPattern') return;
+      for (const part of id.properties) {
+        const key = part.type === 'Property' && 'name' in part.key ? part.key.name : '...';
+        const what = `${init.name}.${key}`;
+        if (AMBIENT.has(what) || (key === '...' && init.name === 'process')) add(what, part.start);
+      }
     },
     NewExpression: (node) => {
       const isDate = node.callee.type === 'Identifier' && node.callee.name === 'Date';

@@ -135,8 +135,8 @@ const PLANTED: readonly (readonly [string, Readonly<Record<string, string>>, str
   ],
   [
     'the environment by its other name',
-    { 'src/node/a.ts': `const { env } = process;` },
-    'src/node/a.ts:1 uses parts of process, which only a main program may',
+    { 'src/node/a.ts': `const { pid, env: mine } = process;` },
+    'src/node/a.ts:1 uses process.env, which only a main program may',
   ],
   [
     'the arguments below a main program',
