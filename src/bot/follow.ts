@@ -46,7 +46,7 @@ export async function followRunning(
   wanted: ReadonlyMap<string, number>,
 ): Promise<void> {
   const told = new Map<string, string>();
-  await pollUntil(follow, [...wanted.keys()], (contracts) => {
+  await pollUntil(follow, [...wanted.keys()], (contracts, announce) => {
     const open: Stage[] = [];
     for (const known of contracts) {
       const version = wanted.get(known.contract.id) ?? 1;
@@ -54,7 +54,7 @@ export async function followRunning(
       for (const stage of stagesOf(known, version)) {
         // That it was sent was told when it was.
         const isNews = (told.get(stage.subject) ?? 'sent') !== stage.state;
-        if (isNews) tell(follow, stage);
+        if (isNews) announce(stage);
         told.set(stage.subject, stage.state);
         if (stage.state === 'failed') throw failure(stage, follow);
         if (stage.state !== 'running') open.push(stage);
@@ -62,27 +62,23 @@ export async function followRunning(
     }
     // A node's own state only repeats what its containers wait for.
     const containers = open.filter(({ subject }) => subject.startsWith('container'));
-    const waiting = (containers.length > 0 ? containers : open).map(
-      ({ subject, because }) => `${subject}${because === '' ? '' : ` (${plain(because)})`}`,
-    );
-    return { isDone: open.length === 0, waiting: waiting.join(', ') };
+    return containers.length > 0 ? containers : open;
   });
 }
 
 /** Follows contracts until their nodes say that they ended; throws `BotError` on long silence. */
 export async function followEnded(follow: Follow, ids: readonly string[]): Promise<void> {
   const told = new Set<string>();
-  await pollUntil(follow, ids, (contracts) => {
-    for (const known of contracts) {
+  await pollUntil(follow, ids, (contracts, announce) =>
+    contracts.flatMap((known): Stage[] => {
       const { id, node } = known.contract;
-      if (!hasEnded(known) || told.has(id)) continue;
+      const stage = { subject: `node ${shortId(node)}`, state: 'ended', because: '' };
+      if (!hasEnded(known)) return [stage];
+      if (!told.has(id)) announce(stage);
       told.add(id);
-      tell(follow, { subject: `node ${shortId(node)}`, state: 'ended', because: '' });
-    }
-    const open = contracts.filter(({ contract }) => !told.has(contract.id));
-    const waiting = open.map(({ contract }) => `node ${shortId(contract.node)}`).join(', ');
-    return { isDone: open.length === 0, waiting };
-  });
+      return [];
+    }),
+  );
 }
 
 /** Whether nothing of a contract is left: its node said so, or never took it. */
@@ -144,43 +140,47 @@ function failure({ subject, because }: Stage, { name }: Follow): BotError {
   );
 }
 
-type Look = { readonly isDone: boolean; readonly waiting: string };
+/** What is not there yet, after everything new was announced. */
+type Look = (contracts: readonly KnownContract[], announce: (stage: Stage) => void) => Stage[];
 
-async function pollUntil(
-  follow: Follow,
-  ids: readonly string[],
-  look: (contracts: readonly KnownContract[]) => Look,
-): Promise<void> {
-  const { world, books, name } = follow;
+async function pollUntil(follow: Follow, ids: readonly string[], look: Look): Promise<void> {
+  const { world, books } = follow;
   using progress = openProgress(world.terminal, world.nowMs, 'waiting for the nodes');
-  let seen: Look = { isDone: false, waiting: 'the nodes' };
+  const announce = (stage: Stage): void => {
+    progress.clear();
+    tell(follow, stage);
+  };
   let news = '';
-  let failures = 0;
   let newsMs = world.nowMs();
+  let failures = 0;
   for (;;) {
     try {
-      const contracts = await books.contracts(ids);
+      const open = look(await books.contracts(ids), announce);
+      if (open.length === 0) return;
       failures = 0;
-      progress.clear();
-      seen = look(contracts);
+      const waits = open.map(waitOf).join('; ');
+      progress.say(waits);
+      if (waits !== news) newsMs = world.nowMs();
+      news = waits;
+      if (world.nowMs() - newsMs > SILENCE_MS_MAX) throw silence(open, follow);
     } catch (error) {
       failures += 1;
       if (!codeOf(error).startsWith('HTTP_') || failures > FAILURES_MAX) throw error;
       progress.say(`trying again: ${sentenceOf(error)}`);
-      await sleep(failures * ASK_EVERY_MS, undefined, { signal: world.signal });
-      continue;
     }
-    if (seen.isDone) return;
-    progress.say(`waiting for ${seen.waiting}`);
-    if (seen.waiting !== news) newsMs = world.nowMs();
-    news = seen.waiting;
-    if (world.nowMs() - newsMs > SILENCE_MS_MAX) {
-      throw new BotError(
-        'TOO_SLOW',
-        `Nothing was heard of ${seen.waiting} for ${formatDuration(SILENCE_MS_MAX)}; what was ` +
-          `signed stands. See \`zos status ${name}\` and \`zos nodes\`.`,
-      );
-    }
-    await sleep(ASK_EVERY_MS, undefined, { signal: world.signal });
+    await sleep(ASK_EVERY_MS * (1 + failures), undefined, { signal: world.signal });
   }
+}
+
+function waitOf({ subject, because }: Stage): string {
+  return because === '' ? `waiting for ${subject}` : `${subject}: ${plain(because)}`;
+}
+
+function silence(open: readonly Stage[], { name }: Follow): BotError {
+  const subjects = open.map(({ subject }) => subject).join(', ');
+  return new BotError(
+    'TOO_SLOW',
+    `Nothing new was heard of ${subjects} for ${formatDuration(SILENCE_MS_MAX)}; what was signed ` +
+      `stands. See \`zos status ${name}\` and \`zos nodes\`.`,
+  );
 }

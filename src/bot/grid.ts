@@ -138,7 +138,7 @@ export function openBooks(grid: Grid, tenant: string): Books {
     return asked;
   };
   const contract = async (id: string): Promise<KnownContract> => {
-    const said = await grid.client.contract(id);
+    const said = await askContract(grid, id);
     const versions = versionsOf(said, { grid: grid.name, tenant, id });
     const newest = versions[0];
     if (newest === undefined) throw unknownContract(id);
@@ -196,10 +196,19 @@ async function askIdentity(grid: Grid, node: string): Promise<Identity> {
   return verifyIdentity(said.identity, node);
 }
 
-function unknownContract(id: string): BotError {
+async function askContract(grid: Grid, id: string): Promise<ContractAnswer> {
+  try {
+    return await grid.client.contract(id);
+  } catch (error) {
+    throw codeOf(error) === 'NOT_FOUND' ? unknownContract(id, error) : error;
+  }
+}
+
+function unknownContract(id: string, cause?: unknown): BotError {
   return new BotError(
-    'DEPLOYMENT_UNKNOWN',
-    `The directory shows no version of contract ${id.slice(0, 10)} that its tenant signed; ` +
-      'see `zos deployments`.',
+    'CONTRACT_UNKNOWN',
+    `The directory has nothing on its books of contract ${id.slice(0, 10)} that you signed; ` +
+      'if its books were lost, `zos cancel NAME` forgets the deployment here too.',
+    { cause },
   );
 }

@@ -19,6 +19,8 @@ process.exitCode = await runZos(process.argv.slice(2), {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
     isErrScreen: process.stderr.isTTY,
+    // Some terminals say that they are 0 columns wide.
+    columns: process.stderr.columns || 80,
     hasColour,
   },
   nowMs: () => Date.now(),

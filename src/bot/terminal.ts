@@ -6,6 +6,8 @@ export type Terminal = {
   readonly err: (text: string) => void;
   /** Whether `err` is a person's screen. */
   readonly isErrScreen: boolean;
+  /** How wide the screen is: a line that is written over must not break. */
+  readonly columns: number;
   /** Off where there is no screen, and where NO_COLOR is set (no-color.org). */
   readonly hasColour: boolean;
 };
@@ -78,13 +80,13 @@ export function openProgress(terminal: Terminal, nowMs: () => number, first: str
   const tick = (): void => {
     const elapsedMs = nowMs() - startedMs;
     if (elapsedMs < PROGRESS_AFTER_MS) return;
+    const line = `${formatDuration(elapsedMs).padStart(8)}  ${what}`;
     if (terminal.isErrScreen) {
-      terminal.err(
-        `\r\u001B[2K${paint(terminal, 'dim', `${formatDuration(elapsedMs).padStart(8)}  ${what}`)}`,
-      );
+      const short = line.slice(0, terminal.columns - 1);
+      terminal.err(`\r\u001B[2K${paint(terminal, 'dim', short)}`);
       isShown = true;
     } else if (told !== what && nowMs() - toldMs >= REPEAT_AFTER_MS) {
-      terminal.err(`${formatDuration(elapsedMs).padStart(8)}  ${what}\n`);
+      terminal.err(`${line}\n`);
       told = what;
       toldMs = nowMs();
     }

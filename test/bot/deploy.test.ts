@@ -1,10 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { GiB } from '../../src/lib/units.ts';
 import { type Bench, type Ran, zos } from './support/captured-terminal.ts';
-import { type DirectoryProcess, startDirectory } from './support/directory-process.ts';
+import {
+  type DirectoryProcess,
+  refuseSecondContract,
+  startDirectory,
+} from './support/directory-process.ts';
 import { type JoinFile, type NodeWish, startNode } from './support/scripted-node.ts';
 
 const SHA = 'ab'.repeat(32);
@@ -17,6 +21,9 @@ containers:
   client: { image: ${IMAGE}, args: [/bin/client], network: net }
 apart: [web, client]
 `;
+
+// Real processes on a machine that may be busy with a virtual one.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let directory: DirectoryProcess;
 let folder = '';
@@ -163,6 +170,42 @@ test('a container that fails is told with the reason, and status says so too', a
   });
 });
 
+test('a contract that its node refuses is told with the node, the reason and the code', async () => {
+  await addNode({ refuses: true });
+  const alone = HELLO.replace(/ {2}client:.*\n/, '').replace(/apart.*\n/, '');
+  const ran = await zos(bench, 'deploy', write(alone));
+  expect(ran.code).toBe(3);
+  expect(ran.err).toMatch(
+    /zos: Node [0-9a-f]{10} refused its contract: It rains in here\. \(UNEXPECTED\)\n$/,
+  );
+});
+
+test('when the second contract is not admitted, the first is taken back', async () => {
+  await addNode();
+  await addNode();
+  const proxy = open.use(await refuseSecondContract(directory.url));
+  const ran = await zos({ ...bench, directoryUrl: proxy.url }, 'deploy', write(HELLO));
+  expect(ran.code).toBe(3);
+  expect(ran.err).toMatch(/cancelled {2}node [0-9a-f]{10}\nzos: No room in the inn\.\n$/);
+  await expect.poll(async () => json('deployments'), { timeout: 20_000 }).toEqual([]);
+});
+
+test('what the directory forgot can be forgotten here', async () => {
+  await addNode();
+  const alone = HELLO.replace(/ {2}client:.*\n/, '').replace(/apart.*\n/, '');
+  await done(zos(bench, 'deploy', write(alone)));
+  const folderOf = join(bench.homePath, 'deployments');
+  const [name = ''] = readdirSync(folderOf);
+  const path = join(folderOf, name);
+  const saved = JSON.parse(readFileSync(path, 'utf8')) as { contracts: string[] };
+  writeFileSync(path, JSON.stringify({ ...saved, contracts: ['ab'.repeat(32)] }));
+  const again = await zos(bench, 'deploy', write(alone));
+  expect(again).toMatchObject({ code: 3, err: expect.stringContaining('zos cancel NAME') });
+  const ended = await done(zos(bench, 'cancel', 'hello'));
+  expect(ended.err).toContain('knows no contract ababababab');
+  expect(readdirSync(folderOf)).toEqual([]);
+});
+
 test('a lost memory is found again at the directory, by contract', async () => {
   await addNode();
   const alone = HELLO.replace(/ {2}client:.*\n/, '').replace(/apart.*\n/, '');
@@ -193,7 +236,7 @@ test('Ctrl-C while waiting says what goes on and how to end it', async () => {
   await addNode({ script: () => ({ state: 'waiting', because: 'waits for clock-synced' }) });
   const stop = new AbortController();
   const running = zos({ ...bench, signal: stop.signal }, 'deploy', write(HELLO));
-  await expect.poll(async () => json('deployments'), { timeout: 5000 }).toHaveLength(1);
+  await expect.poll(async () => json('deployments'), { timeout: 20_000 }).toHaveLength(1);
   stop.abort();
   const ran = await running;
   expect(ran.code).toBe(130);

@@ -172,6 +172,6 @@ test('a later version that somebody else signed is refused, though it claims the
 test('another contract of the same tenant does not pass for this one', async () => {
   const other = signContract({ ...FIRST, nonce: '11'.repeat(16) }, alice.keys.signing);
   await expect(read({ versions: [versionOf(other)] })).rejects.toMatchObject({
-    code: 'DEPLOYMENT_UNKNOWN',
+    code: 'CONTRACT_UNKNOWN',
   });
 });

@@ -1,7 +1,8 @@
 import { signCancellation } from '../../contract/sign.ts';
+import { codeOf } from '../../lib/errors.ts';
 import { findDeployment, isLive } from '../deployments.ts';
 import { type Follow, followEnded, hasEnded, tell } from '../follow.ts';
-import { type Grid, openBooks, openGrid } from '../grid.ts';
+import { type Books, type Grid, type KnownContract, openBooks, openGrid } from '../grid.ts';
 import { readSelf, removeDeployment, type Self } from '../store.ts';
 import { shortId } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -15,13 +16,32 @@ export async function cancel(world: World, wanted: string): Promise<void> {
   const found = await findDeployment(world, grid, { wanted, tenant: self.identity.id });
   const { id, name } = found;
   const follow: Follow = { world, books, startedMs, name };
-  const known = await books.contracts(found.contracts);
+  const known = await knownContracts(world, books, found.contracts);
   const live = known.filter(isLive).map(({ contract }) => contract);
   await cancelContracts({ follow, grid, self }, live);
   const open = known.filter((it) => !hasEnded(it)).map(({ contract }) => contract.id);
   await followEnded(follow, open);
   await removeDeployment(world.home, id);
   answer(world, { id, name, ended: found.contracts }, `${name} (${id}) ended.\n`);
+}
+
+/** The contracts that the directory knows; of the others it is told that they end by themselves. */
+async function knownContracts(
+  world: World,
+  books: Books,
+  ids: readonly string[],
+): Promise<KnownContract[]> {
+  const asked = ids.map(async (id): Promise<KnownContract[]> => {
+    try {
+      return await books.contracts([id]);
+    } catch (error) {
+      if (codeOf(error) !== 'CONTRACT_UNKNOWN') throw error;
+      const what = `The directory knows no contract ${shortId(id)}`;
+      world.terminal.err(`${what}; where it runs, it ends at its own date.\n`);
+      return [];
+    }
+  });
+  return (await Promise.all(asked)).flat();
 }
 
 type Canceller = { readonly follow: Follow; readonly grid: Grid; readonly self: Self };

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { contractDigest, signContract } from '../../contract/sign.ts';
 import type { Contract } from '../../contract/spec.ts';
 import { sha256Hex, toHex, utf8 } from '../../lib/bytes.ts';
-import { sentenceOf } from '../../lib/errors.ts';
-import { formatBytes } from '../../lib/units.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import { codeOf, sentenceOf } from '../../lib/errors.ts';
+import { formatBytes, SECOND_MS } from '../../lib/units.ts';
 import { addressOf, compileContracts, nodesOf } from '../deployment/compile.ts';
 import { type Placement, planPlacement } from '../deployment/plan.ts';
 import { parseDeployment } from '../deployment/source.ts';
@@ -124,7 +126,7 @@ type Sent = { readonly id: string; readonly node: string; readonly version: numb
 type Sender = { readonly follow: Follow; readonly grid: Grid; readonly self: Self };
 
 async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sent[] }> {
-  const { follow, grid, self } = sender;
+  const { follow, self } = sender;
   const { world } = follow;
   const signed = plan.contracts.map((contract) => {
     const envelope = signContract(contract, self.keys.signing);
@@ -146,7 +148,7 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
   const sent: Sent[] = [];
   try {
     for (const { envelope, ...it } of signed) {
-      await grid.client.submitContract({ contract: envelope, tenant: self.document });
+      await submit(sender, envelope);
       sent.push(it);
       tell(follow, { subject: `node ${shortId(it.node)}`, state: 'sent', because: '' });
     }
@@ -163,6 +165,22 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
   });
   return { id, sent };
 }
+
+/** Sent again when no answer came: the directory knows a contract that it has already. */
+async function submit({ follow, grid, self }: Sender, contract: Envelope): Promise<void> {
+  const { signal } = follow.world;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await grid.client.submitContract({ contract, tenant: self.document });
+      return;
+    } catch (error) {
+      if (!codeOf(error).startsWith('HTTP_') || tries === TRIES || signal.aborted) throw error;
+      await sleep(tries * SECOND_MS, undefined, { signal });
+    }
+  }
+}
+
+const TRIES = 3;
 
 type HalfSent = { readonly id: string; readonly sent: readonly Sent[]; readonly isNew: boolean };
 

@@ -24,6 +24,7 @@ export async function zos(bench: Bench, ...args: readonly string[]): Promise<Ran
         err += text;
       },
       isErrScreen: false,
+      columns: 80,
       hasColour: bench.hasColour === true,
     },
     nowMs: () => Date.now(),

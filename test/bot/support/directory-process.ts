@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 
 export type DirectoryProcess = AsyncDisposable & { readonly url: string };
@@ -18,6 +20,37 @@ export async function startDirectory(folder: string, grid = 'test'): Promise<Dir
       const ended = once(child, 'exit');
       child.kill('SIGTERM');
       await ended;
+    },
+  };
+}
+
+/** Carries everything to a directory but the second contract, which it refuses in its place. */
+export async function refuseSecondContract(url: string): Promise<DirectoryProcess> {
+  let contracts = 0;
+  const carry = (asked: IncomingMessage, answer: ServerResponse): void => {
+    const isContract = asked.method === 'POST' && asked.url === '/v1/contracts';
+    contracts += isContract ? 1 : 0;
+    if (isContract && contracts === 2) {
+      asked.resume();
+      answer.writeHead(409, { 'content-type': 'application/json' });
+      answer.end(JSON.stringify({ code: 'NO_ROOM', sentence: 'No room in the inn.' }));
+      return;
+    }
+    const { method, headers } = asked;
+    const carried = request(url + asked.url, { method, headers }, (said) => {
+      answer.writeHead(said.statusCode ?? 500, said.headers);
+      said.pipe(answer);
+    });
+    asked.pipe(carried);
+  };
+  const server = createServer(carry).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
     },
   };
 }

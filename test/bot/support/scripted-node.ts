@@ -35,6 +35,8 @@ export type NodeWish = {
   readonly join: JoinFile;
   readonly memoryBytes?: number;
   readonly script?: Script;
+  /** It refuses every contract, with a reason of its own. */
+  readonly refuses?: boolean;
   /** What every container of it has printed. */
   readonly log?: string;
 };
@@ -139,6 +141,7 @@ class Agent {
       this.#done.add(digest);
       try {
         const contract = this.#verify(carried);
+        if (this.#parts.wish.refuses === true) throw new Error('It rains in here.');
         this.#held.set(contract.id, contract);
         this.#asked.set(contract.id, 0);
       } catch (error) {
