@@ -9,8 +9,16 @@ export const ROWS: readonly (readonly string[])[] = [
   ['lib'],
   ['host', 'identity'],
   [
-    ...['artifact', 'capacity', 'record', 'volume', 'zosfs', 'znet', 'container', 'gateway'],
-    ...['zstor', 'ledger'],
+    'artifact',
+    'capacity',
+    'record',
+    'volume',
+    'zosfs',
+    'znet',
+    'container',
+    'gateway',
+    'zstor',
+    'ledger',
   ],
   ['contract'],
   ['sdk'],
@@ -175,9 +183,11 @@ function ambientFaults(file: SourceFile): string[] {
       const { id, init } = node;
       if (init?.type !== 'Identifier' || id.type !== 'ObjectPattern') return;
       for (const part of id.properties) {
-        const key = part.type === 'Property' && 'name' in part.key ? part.key.name : '...';
+        const { start, end } = part.type === 'Property' ? part.key : part;
+        const key = file.text.slice(start, end);
         const what = `${init.name}.${key}`;
-        if (AMBIENT.has(what) || (key === '...' && init.name === 'process')) add(what, part.start);
+        const isRest = part.type === 'RestElement' && init.name === 'process';
+        if (AMBIENT.has(what) || isRest) add(what, start);
       }
     },
     NewExpression: (node) => {
