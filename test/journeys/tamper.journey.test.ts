@@ -1,0 +1,110 @@
+import { copyFile, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Guest } from '../../boot/lab/guest.ts';
+import { type Lab, openLab } from '../../boot/lab/lab.ts';
+import { signRelease } from '../../boot/release/metadata.ts';
+import { openBootServer } from '../../boot/serve/server.ts';
+import { MINUTE_MS } from '../../src/lib/units.ts';
+
+// One machine, and a row of mirrors that lie: each link of the chain has one bit flipped by one of
+// them. The machine has to refuse each by name, and to boot from the one at the end that is honest.
+const ROOT = join(import.meta.dirname, '../..');
+const BOOT_MS = 15 * MINUTE_MS;
+const FILES = ['vmlinuz', 'initramfs.cpio', 'system.erofs'];
+const SUPERBLOCK_BYTES = 1024;
+const METADATA = ['1.root.json', 'timestamp.json', 'snapshot.json', 'targets.json'];
+
+const stack = new AsyncDisposableStack();
+let folder: string;
+let lab: Lab;
+let guest: Guest;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'zos-tamper-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const honest = await makeRelease('honest');
+  const liars = [
+    await tamper(honest, 'system.erofs', 'system.erofs'),
+    await tamper(honest, 'timestamp.json', 'metadata/timestamp.json'),
+    await tamper(honest, 'snapshot.json', 'metadata/snapshot.json'),
+    await tamper(honest, 'targets.json', 'metadata/targets.json'),
+    await tamper(honest, 'root.json', 'metadata/1.root.json', 'metadata/2.root.json'),
+    await tamper(honest, 'grid.json', 'grid.json'),
+  ];
+  lab = stack.use(await openLab({ name: 'tamper', accelerator: 'tcg' }));
+  const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
+  const mirrors: string[] = [];
+  for (const releasePath of [...liars.slice(1), honest]) {
+    const mirror = await openBootServer({ address: lab.address, releasePath, farm });
+    mirrors.push(stack.use(mirror).url);
+  }
+  // The machine boots from the first liar: kernel and first stage are whole, what it fetches is not.
+  const first = await openBootServer({
+    address: lab.address,
+    releasePath: liars[0] ?? '',
+    farm: { ...farm, mirrors },
+  });
+  await lab.startDhcp({ scriptUrl: stack.use(first).scriptUrl });
+  guest = await lab.startGuest({ name: 'victim', mac: '52:54:00:5a:01:01', memoryMiB: 1024 });
+  await guest.waitFor(/zos: agent /u, BOOT_MS);
+}, BOOT_MS);
+
+afterAll(async () => {
+  await stack.disposeAsync();
+}, MINUTE_MS);
+
+const REFUSALS: [string, RegExp][] = [
+  ['system.erofs', /zos: boot refused system\.erofs: DIGEST_MISMATCH /u],
+  ['timestamp', /zos: boot refused \S*timestamp\.json: (?:UNTRUSTED|NOT_JSON|MALFORMED) /u],
+  ['snapshot', /zos: boot refused \S*snapshot\.json: (?:DIGEST_MISMATCH|UNTRUSTED|NOT_JSON) /u],
+  ['targets', /zos: boot refused \S*targets\.json: (?:DIGEST_MISMATCH|UNTRUSTED|NOT_JSON) /u],
+  ['root', /zos: boot refused \S*root\.json: (?:UNTRUSTED|ROLLED_BACK|NOT_JSON|MALFORMED) /u],
+  ['grid.json', /zos: boot refused grid\.json: DIGEST_MISMATCH /u],
+];
+
+test.each(REFUSALS)('one flipped bit in %s is refused by name', (_name, refusal) => {
+  expect(guest.lines.map(({ text }) => text).join('\n')).toMatch(refusal);
+});
+
+test('nothing of a refused piece ran: the agent came after the honest mirror, and only then', () => {
+  const lines = guest.lines.map(({ text }) => text);
+  const agent = lines.findIndex((text) => text.includes('zos: agent '));
+  const verified = lines.findIndex((text) => text.includes('zos: boot verified'));
+  const refusals = lines.flatMap((text, at) => (text.includes('boot refused') ? [at] : []));
+  expect(refusals.length).toBe(REFUSALS.length);
+  expect(Math.max(...refusals)).toBeLessThan(verified);
+  expect(verified).toBeLessThan(agent);
+});
+
+/** The release that was built here, signed anew with a grid of its own. */
+async function makeRelease(name: string): Promise<string> {
+  const releasePath = join(folder, name);
+  await mkdir(releasePath);
+  for (const file of FILES) {
+    await copyFile(join(ROOT, 'dist/release', file), join(releasePath, file));
+  }
+  const directory = { urls: ['http://192.0.2.1:8080'], identity: '00'.repeat(32) };
+  await writeFile(join(releasePath, 'grid.json'), JSON.stringify({ grid: 'lab', directory }));
+  const firstStagePath = join(ROOT, 'dist/work/first.erofs');
+  const keysPath = join(ROOT, 'dist/keys');
+  await signRelease({ releasePath, keysPath, firstStagePath, nowMs: Date.now() });
+  return releasePath;
+}
+
+/** A copy of a release in which one bit of one file is another; `as` renames the file. */
+async function tamper(honest: string, name: string, from: string, as = from): Promise<string> {
+  const path = join(folder, `liar-${name}`);
+  await mkdir(join(path, 'metadata'), { recursive: true });
+  const files = [...FILES, 'grid.json', ...METADATA.map((file) => `metadata/${file}`)];
+  for (const file of files) await link(join(honest, file), join(path, file));
+  const bytes = await readFile(join(honest, from));
+  // Of metadata in the middle, where it is signed; of an image at its head, for much of the rest is
+  // never fetched from a mirror: the first stage has it already.
+  const at = from === 'system.erofs' ? SUPERBLOCK_BYTES : Math.floor(bytes.length / 2);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  await rm(join(path, as), { force: true });
+  await writeFile(join(path, as), bytes);
+  return path;
+}
