@@ -170,7 +170,7 @@ test('a container that fails is told with the reason, and status says so too', a
   });
 });
 
-test('a contract that its node refuses is told with the node, the reason and the code', async () => {
+test('what a node refuses is told with the node, the reason and the code', async () => {
   await addNode({ refuses: true });
   const alone = HELLO.replace(/ {2}client:.*\n/, '').replace(/apart.*\n/, '');
   const ran = await zos(bench, 'deploy', write(alone));
