@@ -48,7 +48,7 @@ export function startQemu(machine: Machine): Running {
 /** QEMU's options for a machine. */
 export function qemuArgs(machine: Machine): string[] {
   return [
-    ['-nodefaults', '-no-user-config', '-machine', 'q35', '-display', 'none'],
+    ['-nodefaults', '-no-user-config', '-machine', 'q35,graphics=off', '-display', 'none'],
     processorArgs(machine),
     ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
     secondSerialArgs(machine),
@@ -78,7 +78,8 @@ function secondSerialArgs({ secondSerialPath }: Machine): string[] {
 }
 
 function cardArgs({ tap, mac }: Machine['cards'][number], index: number): string[] {
-  const device = `virtio-net-pci,netdev=net${index},mac=${mac},romfile=pxe-virtio.rom`;
+  // Without `romfile`: only for its default ROM does QEMU write the card's id into it.
+  const device = `virtio-net-pci,netdev=net${index},mac=${mac}`;
   return [
     '-netdev',
     `tap,id=net${index},ifname=${tap},script=no,downscript=no`,
