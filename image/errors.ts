@@ -13,5 +13,6 @@ export class ImageError extends ZosError<
   | 'MODULE_UNKNOWN'
   | 'SPACE_SHORT'
   | 'NOT_REPRODUCIBLE'
+  | 'BUILD_RUNNING'
   | 'AUDIT_FAILED'
 > {}

@@ -100,6 +100,7 @@ export const FILES: readonly ImageFile[] = [
     'noipv4ll',
   ]),
   link('/etc/resolv.conf', '/run/resolv.conf', 'the agent writes what DHCP answered'),
+  link('/lib', 'usr/lib', 'the kernel looks for firmware in /lib/firmware'),
   link('/etc/mtab', '/proc/self/mounts', 'read by mke2fs and mount'),
 
   // Where PID 1 and the agent mount things.

@@ -17,7 +17,7 @@ export const FIRST_MODULES: readonly ModuleGroup[] = [
   { why: 'Broadcom cards', names: words('tg3 bnx2 bnx2x bnxt_en') },
   { why: 'NVIDIA cards', names: words('mlx4_en mlx5_core') },
   { why: 'Realtek cards and their PHY', names: words('r8169 realtek 8139cp') },
-  { why: 'cards of other vendors', names: words('atlantic be2net cxgb4 enic ionic nfp qede sfc') },
+  { why: 'cards of other vendors', names: words('atlantic be2net cxgb4 enic ionic qede sfc') },
   { why: 'cards of AMD boards', names: words('amd_xgbe pcnet32') },
   { why: 'PHYs of cards above', names: words('broadcom marvell') },
   { why: 'the host firewall', names: words('nf_tables nft_ct nft_reject_inet nft_limit nft_log') },
@@ -59,6 +59,70 @@ export const SECOND_MODULES: readonly ModuleGroup[] = [
   { why: 'time of virtual machines', names: words('ptp_kvm hv_utils') },
   { why: 'firmware variables and crash records', names: words('efivarfs efi_pstore ramoops') },
 ];
+
+type Firmware = {
+  readonly why: string;
+  readonly package: string;
+  readonly names: readonly string[];
+};
+
+/** What cards of the first stage can't start without, or lose speed without. In both stages. */
+export const FIRMWARE: readonly Firmware[] = [
+  {
+    why: 'bnx2 does not start without',
+    package: 'firmware-bnx2',
+    names: [
+      ...words('bnx2/bnx2-mips-06-6.2.3.fw bnx2/bnx2-mips-09-6.2.1b.fw'),
+      ...words('bnx2/bnx2-rv2p-06-6.0.15.fw bnx2/bnx2-rv2p-09-6.0.17.fw'),
+      'bnx2/bnx2-rv2p-09ax-6.0.17.fw',
+    ],
+  },
+  {
+    why: 'bnx2x does not start without',
+    package: 'firmware-bnx2x',
+    names: [
+      ...words('bnx2x/bnx2x-e1-7.13.21.0.fw bnx2x/bnx2x-e1h-7.13.21.0.fw'),
+      'bnx2x/bnx2x-e2-7.13.21.0.fw',
+    ],
+  },
+  {
+    why: 'some cards of tg3 do not start without',
+    package: 'firmware-misc-nonfree',
+    names: words('tigon/tg3.bin tigon/tg357766.bin tigon/tg3_tso.bin tigon/tg3_tso5.bin'),
+  },
+  {
+    why: 'qede does not start without',
+    package: 'firmware-qlogic',
+    names: ['qed/qed_init_values_zipped-8.59.1.0.bin'],
+  },
+  {
+    why: 'ice has one queue only without',
+    package: 'firmware-intel-misc',
+    names: ['intel/ice/ddp/ice.pkg'],
+  },
+  {
+    why: 'r8169 loses its link with some cards without',
+    package: 'firmware-realtek',
+    names: [
+      ...words('rtl_nic/rtl8105e-1.fw rtl_nic/rtl8106e-1.fw rtl_nic/rtl8106e-2.fw'),
+      ...words('rtl_nic/rtl8107e-2.fw rtl_nic/rtl8125a-3.fw rtl_nic/rtl8125b-2.fw'),
+      ...words('rtl_nic/rtl8125d-1.fw rtl_nic/rtl8126a-2.fw rtl_nic/rtl8126a-3.fw'),
+      ...words('rtl_nic/rtl8168d-1.fw rtl_nic/rtl8168d-2.fw rtl_nic/rtl8168e-1.fw'),
+      ...words('rtl_nic/rtl8168e-2.fw rtl_nic/rtl8168e-3.fw rtl_nic/rtl8168f-1.fw'),
+      ...words('rtl_nic/rtl8168f-2.fw rtl_nic/rtl8168fp-3.fw rtl_nic/rtl8168g-2.fw'),
+      ...words('rtl_nic/rtl8168g-3.fw rtl_nic/rtl8168h-2.fw rtl_nic/rtl8402-1.fw'),
+      ...words('rtl_nic/rtl8411-1.fw rtl_nic/rtl8411-2.fw'),
+    ],
+  },
+];
+
+/** Firmware that drivers of the image ask for and do without, or whose drivers are left out. */
+export const FIRMWARE_LEFT_OUT: Readonly<Record<string, string>> = {
+  cxgb4: 'the cards run what is in their flash',
+  isci: "the parameters are in the board's option ROM",
+  nfp: '140 MB of firmware: the driver is left out as well',
+  microcode: "processors are updated by the board's firmware",
+};
 
 function words(text: string): readonly string[] {
   return text.split(' ');

@@ -60,27 +60,29 @@ async function fetchPackage(wish: FetchPackages, { name, pin, path }: Wanted): P
   await rename(part, path);
 }
 
-/**
- * Each package unpacked into a folder of its own, named by its hash and so made once: name ->
- * folder. What is in the folders is read by the build and runs only as a build tool.
- */
+/** Where each package is unpacked: name -> a folder of its own, named by its hash. */
+export function packageFolders(pins: Pins, folder: string): Map<string, string> {
+  const named = Object.entries(pins.packages).map(([name, { sha256 }]): [string, string] => [
+    name,
+    join(folder, `${name}-${sha256.slice(0, 16)}`),
+  ]);
+  return new Map(named);
+}
+
+/** Unpacks each package once. What is in the folders is read, or run as a build tool. */
 export async function unpackPackages(wish: {
-  readonly pins: Pins;
+  readonly folders: ReadonlyMap<string, string>;
   readonly paths: ReadonlyMap<string, string>;
-  readonly folder: string;
-}): Promise<Map<string, string>> {
-  const folders = new Map<string, string>();
+}): Promise<void> {
   for (const [name, path] of wish.paths) {
-    const folder = join(wish.folder, `${name}-${wish.pins.packages[name]?.sha256.slice(0, 16)}`);
-    folders.set(name, folder);
-    if (await stat(folder).catch(() => undefined)) continue;
+    const folder = wish.folders.get(name);
+    if (folder === undefined || (await stat(folder).catch(() => undefined))) continue;
     const part = `${folder}.part`;
     await rm(part, { recursive: true, force: true });
     await mkdir(part, { recursive: true });
     await run({ file: 'dpkg-deb', args: ['--extract', path, part], deadlineMs: 5 * MINUTE_MS });
     await rename(part, folder);
   }
-  return folders;
 }
 
 /** SHA-256 of a file in hexadecimal, or `undefined` when there is none. */

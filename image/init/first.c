@@ -68,6 +68,8 @@ int main(void) {
   if (error != 0) {
     say("can't mount first.erofs (is rootfstype=ramfs on the kernel command line?)", 0, error);
   }
+  /* The kernel looks for firmware below PID 1's root. */
+  if (symlink(FIRST "/usr/lib", "/lib") != 0) say("can't link", "/lib", errno);
   mount_all(FIRST);
   sethostname("zos", 3);
   make_cgroups();

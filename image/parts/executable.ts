@@ -1,5 +1,5 @@
 import { chmod, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { run } from '../../src/host/exec.ts';
 import { sha256Hex, utf8 } from '../../src/lib/bytes.ts';
@@ -9,6 +9,7 @@ import { UPDATE_COMMAND } from '../debian/pins.ts';
 import { ImageError } from '../errors.ts';
 import { makeOnce } from './phase.ts';
 import type { Pins } from '../debian/pins.ts';
+import type { Paths } from '../paths.ts';
 
 const ENTRY = 'image/entry.ts';
 /** Without a seed the code cache is another one at every build; other seeds make V8 reject it. */
@@ -16,7 +17,7 @@ const FIXED_SEED = '--random-seed=1';
 
 export type Executable = {
   readonly path: string;
-  /** npm packages whose files are in the bundle, for the bill of materials. */
+  /** The files that are in the bundle, for the bill of materials. */
   readonly inputs: readonly string[];
 };
 
@@ -25,20 +26,22 @@ export type Executable = {
  * application. It runs its own program and no other: no option, `NODE_OPTIONS` or signal opens it.
  */
 export async function makeExecutable(wish: {
-  readonly root: string;
-  readonly work: string;
+  readonly paths: Paths;
   readonly pins: Pins;
 }): Promise<Executable> {
-  const { root, work, pins } = wish;
+  const { paths, pins } = wish;
+  const { root, work } = paths;
   const node = join(root, 'node_modules', pins.node.package, 'bin/node');
   const stripped = await stripNode({ node, work, sha256: pins.node.sha256 });
   const bundle = join(work, 'zos-node.mjs');
   const inputs = await bundleAgent(root, bundle);
+  await writeFile(paths.bundleInputs, `${JSON.stringify(inputs, null, 2)}\n`);
   const output = join(work, 'zos-node');
   const config = {
-    main: bundle,
+    // A name, not a path: it is kept in the executable, whose bytes should not tell the folder.
+    main: basename(bundle),
     mainFormat: 'module',
-    executable: stripped,
+    executable: basename(stripped),
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
     execArgv: ['--disable-sigusr1'],
@@ -53,7 +56,7 @@ export async function makeExecutable(wish: {
     key,
     make: async (part) => {
       const file = join(work, 'zos-node.json');
-      await writeFile(file, JSON.stringify({ ...config, output: part }));
+      await writeFile(file, JSON.stringify({ ...config, output: basename(part) }));
       const args = [FIXED_SEED, '--build-sea', file];
       await run({ file: node, args, cwd: work, deadlineMs: 5 * MINUTE_MS });
       await chmod(part, 0o755);

@@ -1,8 +1,12 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { writeCpio } from '../../src/lib/cpio.ts';
-import { fetchPackages, unpackPackages } from '../debian/packages.ts';
-import { BOOT_MODULES, FIRST_MODULES, SECOND_MODULES } from '../modules.ts';
+import { fetchPackages, packageFolders, unpackPackages } from '../debian/packages.ts';
+import { moduleNamesOf } from '../audit/allowed.ts';
+import { BOOT_MODULES } from '../modules.ts';
+import { ImageError } from '../errors.ts';
+import { webEntries } from '../web.ts';
+import { isElf } from './elf.ts';
 import { makeErofs } from './erofs.ts';
 import { makeExecutable } from './executable.ts';
 import { makeInit } from './init.ts';
@@ -10,11 +14,14 @@ import { closeModules, readKernelModules } from './module-set.ts';
 import { stageEntries } from './stage-entries.ts';
 import type { CpioEntry } from '../../src/lib/cpio.ts';
 import type { Pins } from '../debian/pins.ts';
-import type { Stage } from '../files.ts';
+import type { Paths } from '../paths.ts';
+import type { TreeEntry } from './tree.ts';
 import type { KernelModules } from './module-set.ts';
 import type { Phase, Say } from './phase.ts';
 import type { Folders } from './pinned-tools.ts';
 import type { StageWish } from './stage-entries.ts';
+
+const MAKE_KEYS = 'make the keys that sign releases first: npm run release -- --keys';
 
 export type BuildWish = {
   readonly paths: Paths;
@@ -25,19 +32,16 @@ export type BuildWish = {
   readonly say: Say;
 };
 
-export type Paths = {
-  /** The repository. */
-  readonly root: string;
-  readonly cache: string;
-  readonly work: string;
-  readonly release: string;
-  readonly images: string;
-  /** The Update Framework's root keys, made before the first image is. */
-  readonly trustedRoot: string;
+export type Built = {
+  readonly kernel: KernelModules;
+  /** Everything in the images, the initramfs's own PID 1 too. */
+  readonly entries: readonly TreeEntry[];
+  /** Files that the bundle in `zos-node` was made of. */
+  readonly inputs: readonly string[];
 };
 
 /** Makes everything in `dist/release/` and `dist/images/`, each part once for its inputs. */
-export async function buildImage(wish: BuildWish): Promise<void> {
+export async function buildImage(wish: BuildWish): Promise<Built> {
   const { paths, pins, phase } = wish;
   for (const folder of [paths.work, paths.release, paths.images]) {
     await mkdir(folder, { recursive: true });
@@ -46,50 +50,44 @@ export async function buildImage(wish: BuildWish): Promise<void> {
   const kernel = await phase('kernel modules', async () =>
     readKernelModules({ folders, kernel: pins.kernel }),
   );
-  const executable = await phase('zos-node', async () => makeExecutable({ ...paths, pins }));
+  const executable = await phase('zos-node', async () => makeExecutable({ paths, pins }));
   const products = await makeProducts(wish, executable.path);
   const stage = { folders, kernel, products };
   const first = await phase('first stage', async () => makeFirst(wish, stage));
-  await phase('second stage', async () => makeSecond(wish, stage));
-  await phase('initramfs', async () => makeInitramfs(wish, { kernel, first }));
-  await copyFile(
-    join(folders.get(pins.kernel.package) ?? '', `boot/vmlinuz-${pins.kernel.release}`),
-    join(paths.release, 'vmlinuz'),
+  const second = await phase('second stage', async () => makeSecond(wish, stage));
+  const initramfs = await phase('initramfs', async () => makeInitramfs(wish, { kernel, first }));
+  const vmlinuz = `boot/vmlinuz-${pins.kernel.release}`;
+  await publish(join(folders.get(pins.kernel.package) ?? '', vmlinuz), paths.release, 'vmlinuz');
+  const web = await phase('sample container', async () =>
+    makeErofs({ folders, entries: webEntries(folders), path: join(paths.work, 'web.erofs') }),
   );
+  await publish(web, paths.images);
+  return { kernel, entries: [...second, ...initramfs], inputs: executable.inputs };
 }
 
 async function unpackAll(wish: BuildWish): Promise<Folders> {
-  const fetched = await fetchPackages({ ...wish, cache: wish.paths.cache });
-  return unpackPackages({
-    pins: wish.pins,
-    paths: fetched,
-    folder: join(wish.paths.work, 'packages'),
-  });
+  const paths = await fetchPackages({ ...wish, cache: wish.paths.cache });
+  const folders = packageFolders(wish.pins, join(wish.paths.work, 'packages'));
+  await unpackPackages({ folders, paths });
+  return folders;
 }
 
 type Parts = Pick<StageWish, 'folders' | 'kernel' | 'products'>;
 
 async function makeProducts(wish: BuildWish, executable: string): Promise<Parts['products']> {
   const init = await makeInit({ ...wish.paths, stage: 'second' });
-  const root = await readFile(wish.paths.trustedRoot, 'utf8').catch(() => undefined);
-  if (root === undefined) {
-    wish.say(
-      `no ${wish.paths.trustedRoot}: the image will trust no release; first run: npm run release -- --keys`,
-    );
-  }
+  const root = await readFile(wish.paths.trustedRoot, 'utf8').catch((cause: unknown) => {
+    throw new ImageError('FILE_MISSING', `There is no ${wish.paths.trustedRoot}; ${MAKE_KEYS}.`, {
+      cause,
+    });
+  });
   const release = { name: 'zero-os', version: wish.version, notBefore: wish.pins.release.date };
   return {
     'zos-node': { source: executable },
     init: { source: init },
     release: { text: `${JSON.stringify(release)}\n` },
-    'trusted-root': root === undefined ? undefined : { text: root },
+    'trusted-root': { text: root },
   };
-}
-
-/** Names of the modules of a stage; the second has those of the first as well. */
-export function moduleNamesOf(stage: Stage): string[] {
-  const groups = stage === 'first' ? FIRST_MODULES : [...FIRST_MODULES, ...SECOND_MODULES];
-  return groups.flatMap((group) => group.names);
 }
 
 async function makeFirst(wish: BuildWish, parts: Parts): Promise<string> {
@@ -99,29 +97,43 @@ async function makeFirst(wish: BuildWish, parts: Parts): Promise<string> {
   return makeErofs({ folders: parts.folders, entries, path });
 }
 
-async function makeSecond(wish: BuildWish, parts: Parts): Promise<string> {
+async function makeSecond(wish: BuildWish, parts: Parts): Promise<TreeEntry[]> {
   const moduleNames = moduleNamesOf('second');
   const entries = await stageEntries({ ...parts, stage: 'second', moduleNames });
   const path = join(wish.paths.work, 'system.erofs');
   await makeErofs({ folders: parts.folders, entries, path });
-  const target = join(wish.paths.release, 'system.erofs');
-  await copyFile(path, target);
-  return target;
+  await publish(path, wish.paths.release);
+  return entries;
 }
 
 type Initramfs = { readonly kernel: KernelModules; readonly first: string };
 
 /** PID 1, the modules it mounts erofs with, and the first stage's erofs, in the kernel's archive. */
-async function makeInitramfs(wish: BuildWish, { kernel, first }: Initramfs): Promise<void> {
+async function makeInitramfs(wish: BuildWish, { kernel, first }: Initramfs): Promise<TreeEntry[]> {
   const init = await makeInit({ ...wish.paths, stage: 'first' });
-  const entries: CpioEntry[] = [
-    { path: 'init', kind: 'file', bytes: await readFile(init), isExecutable: true },
-    { path: 'modules', kind: 'folder' },
-  ];
+  const entries: TreeEntry[] = [{ path: '/init', kind: 'file', source: init }];
   for (const name of closeModules(kernel, BOOT_MODULES)) {
-    const bytes = await readFile(join(kernel.folder, kernel.paths.get(name) ?? ''));
-    entries.push({ path: `modules/${name}.ko.xz`, kind: 'file', bytes });
+    const source = join(kernel.folder, kernel.paths.get(name) ?? '');
+    entries.push({ path: `/modules/${name}.ko.xz`, kind: 'file', source });
   }
-  entries.push({ path: 'first.erofs', kind: 'file', bytes: await readFile(first) });
-  await writeFile(join(wish.paths.release, 'initramfs.cpio'), writeCpio(entries));
+  const members: CpioEntry[] = [{ path: 'modules', kind: 'folder' }];
+  for (const entry of [
+    ...entries,
+    { path: '/first.erofs', kind: 'file', source: first } as const,
+  ]) {
+    if (entry.kind !== 'file') continue;
+    const bytes = await readFile(entry.source);
+    members.push({ path: entry.path.slice(1), kind: 'file', bytes, isExecutable: isElf(bytes) });
+  }
+  const path = join(wish.paths.work, 'initramfs.cpio');
+  await writeFile(path, writeCpio(members));
+  await publish(path, wish.paths.release);
+  return entries;
+}
+
+/** Puts a finished file where it is served from, in one step: nobody ever reads half of one. */
+async function publish(path: string, folder: string, name = basename(path)): Promise<void> {
+  const part = join(folder, `${name}.part`);
+  await copyFile(path, part);
+  await rename(part, join(folder, name));
 }

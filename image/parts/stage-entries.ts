@@ -1,6 +1,7 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FILES } from '../files.ts';
+import { FIRMWARE } from '../modules.ts';
 import { ImageError } from '../errors.ts';
 import { isElf, neededLibraries } from './elf.ts';
 import { closeModules, imagePathOf, indexModules } from './module-set.ts';
@@ -14,8 +15,8 @@ export type StageWish = {
   readonly folders: Folders;
   readonly kernel: KernelModules;
   readonly moduleNames: readonly string[];
-  /** What the build made: a path on this machine, or a text; none for what there is not yet. */
-  readonly products: Readonly<Record<Exclude<Product, 'module-index'>, TreeSource | undefined>>;
+  /** What the build made: a path on this machine, or a text. */
+  readonly products: Readonly<Record<Exclude<Product, 'module-index'>, TreeSource>>;
 };
 
 export type TreeSource = { readonly source: string } | { readonly text: string };
@@ -29,6 +30,13 @@ export async function stageEntries(wish: StageWish): Promise<TreeEntry[]> {
     kind: 'file',
     source: join(wish.kernel.folder, wish.kernel.paths.get(name) ?? ''),
   }));
+  for (const { package: name, names } of FIRMWARE) {
+    for (const firmware of names) {
+      const path = `/usr/lib/firmware/${firmware}`;
+      const source = await fileOf(wish.folders, { package: name, path });
+      entries.push({ path, kind: 'file', source });
+    }
+  }
   for (const { path, source, stages } of FILES) {
     if (!stages.includes(wish.stage)) continue;
     if (source.from === 'folder') entries.push({ path, kind: 'folder' });
@@ -38,7 +46,6 @@ export async function stageEntries(wish: StageWish): Promise<TreeEntry[]> {
       entries.push({ path, kind: 'file', source: await fileOf(wish.folders, source) });
     } else {
       const product = { ...wish.products, 'module-index': { text: index } }[source.product];
-      if (product === undefined) continue;
       entries.push(
         'text' in product ? { path, kind: 'text', ...product } : { path, kind: 'file', ...product },
       );

@@ -1,4 +1,7 @@
 import { concatBytes, utf8 } from './bytes.ts';
+import { ZosError } from './errors.ts';
+
+export class CpioError extends ZosError<'CPIO_INVALID'> {}
 
 /** One member of an archive; `path` has no leading slash, folders stand before what is in them. */
 export type CpioEntry =
@@ -53,4 +56,40 @@ function record({ path, inode, mode, bytes }: Record): Uint8Array {
 
 function padding(lengthBytes: number): Uint8Array {
   return new Uint8Array((4 - (lengthBytes % 4)) % 4);
+}
+
+/** One member as `readCpio` found it, with the whole file mode (type and permissions). */
+export type CpioMember = {
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly bytes: Uint8Array;
+};
+
+const HEAD_BYTES = 110;
+
+/** The members of a newc archive up to its trailer; throws `CpioError` when it is cut or other. */
+export function readCpio(archive: Uint8Array): CpioMember[] {
+  const members: CpioMember[] = [];
+  for (let at = 0; ;) {
+    const head = latin1(archive.subarray(at, at + HEAD_BYTES));
+    if (!/^070701[0-9a-fA-F]{104}$/u.test(head)) {
+      throw new CpioError('CPIO_INVALID', `The archive is cut or damaged at byte ${at}.`);
+    }
+    const field = (index: number): number =>
+      Number.parseInt(head.slice(6 + index * 8, 14 + index * 8), 16);
+    const nameEnd = at + HEAD_BYTES + field(11);
+    const start = nameEnd + padding(nameEnd).length;
+    const end = start + field(6);
+    const path = latin1(archive.subarray(at + HEAD_BYTES, nameEnd - 1));
+    if (path === TRAILER) return members;
+    const bytes = archive.subarray(start, end);
+    members.push({ path, mode: field(1), uid: field(2), gid: field(3), bytes });
+    at = end + padding(end).length;
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return new TextDecoder('latin1').decode(bytes);
 }
