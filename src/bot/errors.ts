@@ -65,5 +65,5 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof BotError) return BOT_EXIT[error.code];
   if (!(error instanceof ZosError)) return EXIT.failed;
   if (error.code.startsWith('HTTP_')) return EXIT.unreachable;
-  return EXIT.refused;
+  return error.code === 'NO_ROOM' ? EXIT.noRoom : EXIT.refused;
 }

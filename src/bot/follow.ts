@@ -82,10 +82,12 @@ export async function followEnded(follow: Follow, ids: readonly string[]): Promi
 }
 
 /** Whether nothing of a contract is left: its node said so, or never took it. */
-export function hasEnded({ receipt, state, isAwaited }: KnownContract): boolean {
+export function hasEnded({ receipt, state, isAwaited, held }: KnownContract): boolean {
   // Without a word of the node: it may have taken it, until the time to say so is over.
   if (receipt === null) return state !== 'reserved' && !isAwaited;
-  return receipt.state === 'ended' || receipt.state === 'refused';
+  if (state === 'expired' || receipt.state === 'ended') return true;
+  // A later version that was refused leaves the one before it running.
+  return receipt.state === 'refused' && held === null;
 }
 
 /** How a contract and its workloads stand by the node's own word. */

@@ -108,10 +108,14 @@ export async function readDeployments(home: Home): Promise<SavedDeployment[]> {
   return found.sort((a, b) => b.deployedAtMs - a.deployedAtMs);
 }
 
-/** Remembers a deployment, in the place of what was known of it. */
+/** Remembers a deployment, in the place of what was known under its name. */
 export async function writeDeployment(home: Home, deployment: SavedDeployment): Promise<void> {
+  const before = await readDeployments(home);
   const name = join('deployments', `${deployment.id}.json`);
   await writeText(home, name, `${JSON.stringify(deployment)}\n`);
+  for (const { id, name: known } of before) {
+    if (known === deployment.name && id !== deployment.id) await removeDeployment(home, id);
+  }
 }
 
 /** Forgets a deployment, which has ended. */

@@ -185,7 +185,7 @@ test('when the second contract is not admitted, the first is taken back', async 
   await addNode();
   const proxy = open.use(await refuseSecondContract(directory.url));
   const ran = await zos({ ...bench, directoryUrl: proxy.url }, 'deploy', write(HELLO));
-  expect(ran.code).toBe(3);
+  expect(ran.code).toBe(4);
   expect(ran.err).toMatch(/cancelled {2}node [0-9a-f]{10}\nzos: No room in the inn\.\n$/);
   await expect.poll(async () => json('deployments'), { timeout: 20_000 }).toEqual([]);
 });
