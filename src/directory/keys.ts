@@ -1,6 +1,17 @@
-import { chmodSync, linkSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
-import { closeSync, fsyncSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { signIdentity, verifyIdentity } from '../identity/document.ts';
 import type { Envelope } from '../identity/envelope.ts';
 import { decodeSecretKeys, encodeSecretKeys, makeSecretKeys } from '../identity/keys.ts';
@@ -20,7 +31,7 @@ export type OwnIdentity = {
 export function openIdentity(folder: string): OwnIdentity {
   const path = join(folder, 'keys');
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(resolve(folder));
     const text = readKeys(path) ?? makeKeys(path);
     const keys = decodeSecretKeys(text);
     // Signing is deterministic (RFC 8032), so the document comes out the same at every start.
@@ -34,6 +45,13 @@ export function openIdentity(folder: string): OwnIdentity {
       { cause },
     );
   }
+}
+
+/** Level by level: Node's own `recursive` turns for ever where a folder refuses with ENOENT. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 function readKeys(path: string): string | undefined {

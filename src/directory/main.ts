@@ -33,7 +33,7 @@ function readOptions(): Options {
   try {
     ({ values } = parseArgs({ options: { listen: text, grid: text, data: text } }));
   } catch (cause) {
-    throw new StartError('ARGUMENTS', `${sentenceOf(cause)} ${USAGE}.`);
+    throw new StartError('ARGUMENTS', `${sentenceOf(cause)}. ${USAGE}.`);
   }
   const listen = /^(?:\[(?<six>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/u.exec(
     values.listen ?? '',
@@ -80,11 +80,10 @@ async function start(): Promise<void> {
   }, SWEEP_EVERY_MS);
   resources.defer(() => clearInterval(sweeper));
   const url = await listen(app, options);
+  const end = Promise.withResolvers<string>();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(name));
   console.log(JSON.stringify({ listening: url, grid, directory: own.id }));
-  const signal = await new Promise<string>((resolve) => {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
-  });
-  log.info({ signal }, 'closing');
+  log.info({ signal: await end.promise }, 'closing');
 }
 
 try {

@@ -7,9 +7,8 @@ import { openNotifier } from '../../src/directory/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
 import { openSqliteStore } from '../../src/directory/store-sqlite.ts';
-import { type Envelope, signEnvelope } from '../../src/identity/envelope.ts';
+import { type Envelope, signEnvelope, untrustedPayload } from '../../src/identity/envelope.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
-import { untrustedPayload } from '../../src/identity/envelope.ts';
 import { GiB, HOUR_MS } from '../../src/lib/units.ts';
 import type { Capacity } from '../../src/capacity/spec.ts';
 import type { Contract } from '../../src/contract/spec.ts';
@@ -30,29 +29,35 @@ export type TestDirectory = AsyncDisposable & {
 const silent = (): void => undefined;
 const LOG = { debug: silent, info: silent, warn: silent, error: console.error };
 
-type Limits = { perSecond?: number; burst?: number; requestDeadlineMs?: number };
+type Limits = {
+  perSecond?: number;
+  burst?: number;
+  identityBurst?: number;
+  requestDeadlineMs?: number;
+};
 
 /** A real server on the loopback interface over a real database in a folder of its own. */
 export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
   const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
+  const { identityBurst = 10_000 } = limits;
   const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
   const store = openSqliteStore({ path: join(folder, 'directory.sqlite'), grid: GRID });
   const notifier = openNotifier();
   store.onChange(notifier.wake);
-  const buckets = () => makeBuckets({ perSecond, burst, keysMax: 1000 });
+  const buckets = (most: number) => makeBuckets({ perSecond, burst: most, keysMax: 1000 });
   const app = await makeServer({
     directory: {
       grid: GRID,
       own,
       store,
       notifier,
-      byIdentity: buckets(),
+      byIdentity: buckets(identityBurst),
       nowMs: () => clock.nowMs,
       log: LOG,
     },
-    byAddress: buckets(),
+    byAddress: buckets(burst),
     requestDeadlineMs,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
@@ -132,7 +137,7 @@ export async function joinNode(
   const offer = makeOffer(node);
   await directory.client.registerNode({
     identity: node.document,
-    token: makeToken(farmer),
+    token: makeToken(farmer, { notAfterMs: directory.clock.nowMs + HOUR_MS }),
     farmer: farmer.document,
     offer,
   });

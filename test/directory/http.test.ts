@@ -1,0 +1,145 @@
+import { connect } from 'node:net';
+import { expect, test } from 'vitest';
+import { exchange, type HttpRequest } from '../../src/host/http.ts';
+import { MiB } from '../../src/lib/units.ts';
+import { GRID, makePerson } from '../support/contracts.ts';
+import { makeFarmer, openDirectory, type TestDirectory } from '../support/directory.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+type Said = { status: number; code: string | undefined; sentence: string | undefined };
+
+async function say(url: string, wish: Omit<HttpRequest, 'url'> = {}): Promise<Said> {
+  const { status, body } = await exchange({ url, ...wish });
+  const said = JSON.parse(Buffer.from(body).toString('utf8')) as Partial<Said>;
+  return { status, code: said.code, sentence: said.sentence };
+}
+
+const farmer = makeFarmer();
+const farmText = JSON.stringify({ farm: farmer.farm, farmer: farmer.document });
+
+const BODIES: [string, string, Record<string, string>, number, string][] = [
+  ['too long', `"${'a'.repeat(MiB)}"`, JSON_TYPE, 413, 'BODY_TOO_LONG'],
+  ['too deep', '['.repeat(20_000) + ']'.repeat(20_000), JSON_TYPE, 400, 'JSON_TOO_DEEP'],
+  ['a key twice', farmText.replace('{', '{"farm":1,'), JSON_TYPE, 400, 'JSON_DUPLICATE_KEY'],
+  ['an unknown key', farmText.replace('{', '{"more":1,'), JSON_TYPE, 400, 'BODY_MALFORMED'],
+  [
+    'a key inside an envelope',
+    farmText.replace('"payload":', '"more":1,"payload":'),
+    JSON_TYPE,
+    400,
+    'BODY_MALFORMED',
+  ],
+  ['a prototype', farmText.replace('{', '{"__proto__":{},'), JSON_TYPE, 400, 'BODY_MALFORMED'],
+  ['not JSON', '{"farm":', JSON_TYPE, 400, 'JSON_SYNTAX'],
+  ['not UTF-8', '\u0000', { ...JSON_TYPE, 'x-raw': 'ff' }, 400, 'JSON_NOT_UTF8'],
+  ['another type', farmText, { 'content-type': 'text/plain' }, 415, 'BODY_TYPE'],
+];
+
+test.each(BODIES)('a body is refused: %s', async (_name, text, headers, status, code) => {
+  await using directory = await openDirectory();
+  const body = code === 'JSON_NOT_UTF8' ? new Uint8Array([0x22, 0xff, 0x22]) : text;
+  const said = await say(`${directory.url}/v1/farms`, { method: 'POST', headers, body });
+  expect(said).toMatchObject({ status, code });
+  expect(said.sentence).toMatch(/\.$|:/u);
+  expect((await directory.client.farms()).items).toEqual([]);
+});
+
+const PLACES: [string, number, string][] = [
+  ['/', 404, 'NOT_FOUND'],
+  ['/v1/nodes/../../etc/passwd', 404, 'NOT_FOUND'],
+  ['/v1/nodes/xyz', 400, 'BODY_MALFORMED'],
+  [`/v1/nodes/${'ab'.repeat(32)}`, 404, 'NOT_FOUND'],
+  [`/v1/contracts/${'ab'.repeat(32)}`, 404, 'NOT_FOUND'],
+  [`/v1/identities/${'ab'.repeat(32)}`, 404, 'NOT_FOUND'],
+  [`/v1/questions/${'ab'.repeat(32)}/answer`, 404, 'QUESTION_UNKNOWN'],
+  ['/v1/nodes?limit=1000', 400, 'BODY_MALFORMED'],
+  ['/v1/nodes?limit=-1', 400, 'BODY_MALFORMED'],
+  ['/v1/nodes?more=1', 400, 'BODY_MALFORMED'],
+  ["/v1/contracts?tenant=' OR 1=1", 400, 'BODY_MALFORMED'],
+  ['/v1/time?nonce=1', 400, 'BODY_MALFORMED'],
+];
+
+test.each(PLACES)('GET %s answers %i', async (path, status, code) => {
+  await using directory = await openDirectory();
+  expect(await say(directory.url + encodeURI(path))).toMatchObject({ status, code });
+});
+
+test('the OpenAPI document names every route, made from the schemas that check', async () => {
+  await using directory = await openDirectory();
+  const { body } = await exchange({ url: `${directory.url}/v1/openapi.json` });
+  const said = JSON.parse(Buffer.from(body).toString('utf8')) as {
+    paths: Record<string, Record<string, unknown>>;
+  };
+  const routes = Object.entries(said.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(routes.toSorted()).toEqual([
+    'GET /v1/contracts',
+    'GET /v1/contracts/{id}',
+    'GET /v1/farms',
+    'GET /v1/grid',
+    'GET /v1/identities/{id}',
+    'GET /v1/nodes',
+    'GET /v1/nodes/{id}',
+    'GET /v1/nodes/{id}/feed',
+    'GET /v1/nodes/{id}/wants',
+    'GET /v1/questions/{id}/answer',
+    'GET /v1/time',
+    'POST /v1/answers',
+    'POST /v1/cancellations',
+    'POST /v1/contracts',
+    'POST /v1/farms',
+    'POST /v1/heartbeats',
+    'POST /v1/identities',
+    'POST /v1/nodes',
+    'POST /v1/questions',
+    'POST /v1/receipts',
+  ]);
+  expect(JSON.stringify(said.paths['/v1/contracts']?.['post'])).toContain('payloadType');
+});
+
+test('who asks too often from one address is told how long to wait', async () => {
+  await using directory = await openDirectory({ perSecond: 1, burst: 2 });
+  const ask = async () => exchange({ url: `${directory.url}/v1/grid` });
+  const statuses = [(await ask()).status, (await ask()).status, (await ask()).status];
+  expect(statuses).toEqual([200, 200, 429]);
+  expect((await ask()).headers['retry-after']).toBe('1');
+  directory.clock.nowMs += 1000;
+  expect((await ask()).status).toBe(200);
+});
+
+test('an identity that floods is held back, and no other with it', async () => {
+  await using directory = await openDirectory({ identityBurst: 2 });
+  const { client } = directory;
+  const [loud, other] = [makePerson('loud'), makePerson('other')];
+  await client.putIdentity(loud.document);
+  await client.putIdentity(loud.document);
+  await expect(client.putIdentity(loud.document)).rejects.toMatchObject({
+    code: 'TOO_MANY_REQUESTS',
+  });
+  expect(await client.putIdentity(other.document)).toEqual({ id: other.id });
+});
+
+/** Sends a beginning and then nothing, and waits until the other side ends it. */
+async function stall(directory: TestDirectory, beginning: string): Promise<string> {
+  const { hostname, port } = new URL(directory.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(beginning);
+  let answer = '';
+  for await (const chunk of socket) answer += String(chunk);
+  return answer.split('\r\n')[0] ?? '';
+}
+
+test('who sends a head or a body too slowly is cut off, and others are served meanwhile', async () => {
+  await using directory = await openDirectory({ requestDeadlineMs: 400 });
+  const head = stall(directory, 'POST /v1/farms HTTP/1.1\r\nHost: a\r\n');
+  const body = stall(
+    directory,
+    'POST /v1/farms HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
+      'Content-Length: 100\r\n\r\n{',
+  );
+  expect((await directory.client.grid()).grid).toBe(GRID);
+  expect(await head).toBe('HTTP/1.1 408 Request Timeout');
+  expect(await body).toBe('HTTP/1.1 408 Request Timeout');
+});
