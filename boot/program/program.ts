@@ -25,7 +25,8 @@ const releaseSchema = z.object({
 });
 
 /**
- * The boot program of the first stage: from nothing to a verified `/run/zos/boot/system.erofs`, with
+ * The boot program of the first stage: from nothing to a verified `/run/zos/boot/system.erofs`,
+ * with
  * `grid.json` and `boot.json` beside it. Answers the exit status: 0 when PID 1 may go on.
  */
 export async function runBootProgram(): Promise<number> {
@@ -40,8 +41,10 @@ export async function runBootProgram(): Promise<number> {
 }
 
 async function boot(console: BootConsole): Promise<void> {
+  const afterMs = sinceKernelStartMs();
   const release = releaseSchema.parse(JSON.parse(await readFile(RELEASE_PATH, 'utf8')));
-  console.reached('started', `${release.name} ${release.version}`);
+  const { name, version } = release;
+  console.reached('started', `${name} ${version}, ${afterMs} ms after the kernel`);
   const root = new Uint8Array(await readFile(ROOT_PATH));
   // Expiry is only as good as the clock: it is never before this image was made.
   const nowMs = await raiseClock(Date.parse(release.notBefore));
@@ -60,8 +63,7 @@ async function boot(console: BootConsole): Promise<void> {
   if (fetched === undefined) throw new Error('No mirror had a release.');
   console.reached('verified', `system.erofs sha256 ${fetched.systemSha256}`);
   const { stages } = console;
-  const name = `${release.name} ${release.version}`;
-  const record: BootRecord = { release: name, stages: [...stages], ...fetched };
+  const record: BootRecord = { release: `${name} ${version}`, stages: [...stages], ...fetched };
   const path = join(FOLDER, 'boot.json');
   await writeFile(`${path}.part`, JSON.stringify(record));
   await rename(`${path}.part`, path);
