@@ -35,6 +35,7 @@ export type AgentParts = {
   readonly directoryId: string;
   readonly store: ContractStore;
   readonly drivers: Drivers;
+  readonly lookAgainMs: number;
   readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
   readonly readLogTail: (id: string) => Promise<Uint8Array>;
   readonly nextSeq: (nowMs: number) => Promise<number>;
@@ -86,6 +87,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const reporter = openReporter(reportParts(parts, holdings));
   const loop: Loop = openLoop({
     drivers: parts.drivers,
+    lookAgainMs: parts.lookAgainMs,
     clock,
     chance,
     wantOf: () => {

@@ -30,6 +30,8 @@ import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver } from './loop/observation.ts';
 
+/** A container that ended by itself is seen as late as this. */
+const LOOK_AGAIN_MS = 5 * SECOND_MS;
 const BOOT_FOLDER = '/run/zos/boot';
 /** What lives as long as this boot: it tells a restart of the agent from a start of the machine. */
 const AGENT_FOLDER = '/run/zos/agent';
@@ -105,6 +107,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     directoryId: directory.identity,
     store: await openContractStore(`${folder}/contracts`),
     drivers: new Map(drivers.map((driver) => [driver.kind, driver])),
+    lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
     nextSeq: await openSequence(`${folder}/seq`),
     life: lifeOf(ground),

@@ -32,7 +32,7 @@ export type PickupParts = {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 };
 
-/** Keeps the connection until the signal fires: the feed, or long-polls where no feed comes through. */
+/** Keeps the connection until the signal fires: the feed, or long-polls where none gets through. */
 export async function pickUp(parts: PickupParts, signal: AbortSignal): Promise<void> {
   let revision = 0;
   let failures = 0;

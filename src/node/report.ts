@@ -6,7 +6,7 @@ import type { Statement } from './status.ts';
 export const HEARTBEAT_MS = 30 * SECOND_MS;
 const RETRY_MS = SECOND_MS;
 const RETRY_MS_MAX = 30 * SECOND_MS;
-/** Between two receipts of one contract: progress is told, not shouted. */
+/** Between two receipts that differ in words only: progress is told, not shouted. */
 const QUIET_MS = SECOND_MS;
 
 export type Sending = {
@@ -41,83 +41,90 @@ export type Reporter = {
 
 /** Signs and numbers what the node says, and sends it until the directory has it. */
 export function openReporter(parts: ReportParts): Reporter {
-  const waiting = new Map<string, Statement>();
-  const said = new Map<string, { text: string; atMs: number }>();
-  let alarm = Promise.withResolvers<void>();
-
-  const say = (statements: readonly Statement[]): void => {
-    for (const statement of statements) {
-      const key = keyOf(statement);
-      // The last word counts, even when what waited to be sent was another one before.
-      if (said.get(key)?.text === JSON.stringify(statement)) waiting.delete(key);
-      else waiting.set(key, statement);
-    }
-    if (waiting.size > 0) alarm.resolve();
+  const box = openOutbox(parts);
+  return {
+    say: box.say,
+    run: async (signal) => {
+      await Promise.all([box.run(signal), beat(parts, signal)]);
+    },
   };
+}
 
+/** Receipts that wait to be sent, the latest of each contract. */
+function openOutbox(parts: ReportParts): Reporter {
+  const waiting = new Map<string, Statement>();
+  const said = new Map<string, Said>();
+  let alarm = Promise.withResolvers<void>();
   const sendOne = async (key: string, statement: Statement): Promise<void> => {
-    const { grid, node, clock } = parts;
+    const { grid, node, clock, sending } = parts;
     const atMs = clock();
     const seq = await parts.nextSeq(atMs);
     const receipt = receiptSchema.parse({ grid, node, seq, atMs, ...statement });
     try {
-      await parts.sending.receipt(signEnvelope('receipt', receipt, parts.signer));
+      await sending.receipt(signEnvelope('receipt', receipt, parts.signer));
     } catch (error) {
-      if (!parts.sending.isFinal(error)) throw error;
+      if (!sending.isFinal(error)) throw error;
       parts.onTrouble('receipt', error);
     }
-    said.set(key, { text: JSON.stringify(statement), atMs: clock() });
+    said.set(key, { text: JSON.stringify(statement), states: statesOf(statement), atMs: clock() });
     if (waiting.get(key) === statement) waiting.delete(key);
     await parts.onTold(statement);
   };
-
-  const sendReceipts = async (signal: AbortSignal): Promise<void> => {
-    let failures = 0;
-    while (!signal.aborted) {
-      const due = [...waiting].filter(([key]) => !isLoud(said.get(key), parts.clock()));
-      try {
-        for (const [key, statement] of due) await sendOne(key, statement);
-        failures = 0;
-      } catch (error) {
-        failures += 1;
-        parts.onTrouble('receipt', error);
-        await parts.sleep(retryMs(failures, parts.chance()), signal);
-        continue;
-      }
-      if (waiting.size > 0) await parts.sleep(QUIET_MS, signal);
-      else {
-        alarm = Promise.withResolvers<void>();
-        await Promise.race([alarm.promise, parts.sleep(HEARTBEAT_MS, signal)]);
-      }
-    }
+  const sendDue = async (): Promise<void> => {
+    const nowMs = parts.clock();
+    const due = [...waiting].filter(([key, next]) => !isChatter(next, said.get(key), nowMs));
+    for (const [key, statement] of due) await sendOne(key, statement);
   };
-
-  const sendHeartbeats = async (signal: AbortSignal): Promise<void> => {
-    let failures = 0;
-    while (!signal.aborted) {
-      try {
-        const { grid, node, clock } = parts;
-        const atMs = clock();
-        const seq = await parts.nextSeq(atMs);
-        const life = await parts.life();
-        const heartbeat = heartbeatSchema.parse({ grid, node, seq, atMs, ...life });
-        await parts.sending.heartbeat(signEnvelope('heartbeat', heartbeat, parts.signer));
-        failures = 0;
-      } catch (error) {
-        failures += 1;
-        parts.onTrouble('heartbeat', error);
-      }
-      const delayMs = failures > 0 ? retryMs(failures, parts.chance()) : HEARTBEAT_MS;
-      await parts.sleep(delayMs, signal);
-    }
-  };
-
   return {
-    say,
+    say: (statements) => {
+      for (const statement of statements) {
+        const key = keyOf(statement);
+        // The last word counts, even when what waits to be sent was another one before.
+        if (said.get(key)?.text === JSON.stringify(statement)) waiting.delete(key);
+        else waiting.set(key, statement);
+      }
+      if (waiting.size > 0) alarm.resolve();
+    },
     run: async (signal) => {
-      await Promise.all([sendReceipts(signal), sendHeartbeats(signal)]);
+      signal.addEventListener('abort', () => alarm.resolve(), { once: true });
+      for (let failures = 0; !signal.aborted;) {
+        try {
+          await sendDue();
+          failures = 0;
+        } catch (error) {
+          failures += 1;
+          parts.onTrouble('receipt', error);
+          await parts.sleep(retryMs(failures, parts.chance()), signal);
+          continue;
+        }
+        if (waiting.size > 0) await parts.sleep(QUIET_MS, signal);
+        else {
+          alarm = Promise.withResolvers<void>();
+          if (!signal.aborted) await alarm.promise;
+        }
+      }
     },
   };
+}
+
+/** Heartbeats at once, and then again and again. */
+async function beat(parts: ReportParts, signal: AbortSignal): Promise<void> {
+  const { grid, node, clock, sending } = parts;
+  for (let failures = 0; !signal.aborted;) {
+    try {
+      const atMs = clock();
+      const seq = await parts.nextSeq(atMs);
+      const life = await parts.life();
+      const heartbeat = heartbeatSchema.parse({ grid, node, seq, atMs, ...life });
+      await sending.heartbeat(signEnvelope('heartbeat', heartbeat, parts.signer));
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      parts.onTrouble('heartbeat', error);
+    }
+    const delayMs = failures > 0 ? retryMs(failures, parts.chance()) : HEARTBEAT_MS;
+    await parts.sleep(delayMs, signal);
+  }
 }
 
 /** A refusal is told beside what is held of the same contract, not instead of it. */
@@ -125,8 +132,16 @@ function keyOf({ contract, version, state }: Statement): string {
   return state === 'refused' ? `${contract} ${version} refused` : contract;
 }
 
-function isLoud(before: { atMs: number } | undefined, nowMs: number): boolean {
-  return before !== undefined && Math.abs(nowMs - before.atMs) < QUIET_MS;
+type Said = { readonly text: string; readonly states: string; readonly atMs: number };
+
+/** Other words for the same states, hard upon the last ones; a new state never waits. */
+function isChatter(next: Statement, before: Said | undefined, nowMs: number): boolean {
+  if (before === undefined || before.states !== statesOf(next)) return false;
+  return Math.abs(nowMs - before.atMs) < QUIET_MS;
+}
+
+function statesOf({ version, state, workloads, znetEnds }: Statement): string {
+  return JSON.stringify([version, state, workloads.map((workload) => workload.state), znetEnds]);
 }
 
 function retryMs(failures: number, jitter: number): number {

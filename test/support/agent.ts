@@ -3,14 +3,15 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { resourcesOf } from '../../src/capacity/spec.ts';
+import { type Resources, resourcesOf } from '../../src/capacity/spec.ts';
 import { openContractStore } from '../../src/contract/store.ts';
+import type { Envelope } from '../../src/identity/envelope.ts';
 import { openConsole } from '../../src/node/bringup/console.ts';
 import { openDirectory } from '../../src/node/bringup/directory.ts';
 import { openSelf, type Self } from '../../src/node/bringup/identity.ts';
 import { renewOffer, type SignedOffer } from '../../src/node/bringup/offer.ts';
 import { openSequence } from '../../src/node/bringup/sequence.ts';
-import { runAgentParts } from '../../src/node/agent.ts';
+import { type AgentParts, runAgentParts } from '../../src/node/agent.ts';
 import { GRID } from './contracts.ts';
 import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from './directory.ts';
 import { Machine } from './machine.ts';
@@ -25,6 +26,7 @@ export type TestAgent = AsyncDisposable & {
   /** Images that sources give; others can't be fetched. */
   readonly images: Set<string>;
   readonly logs: Map<string, string>;
+  readonly token: Envelope;
   /** Ends the process as SIGTERM does; disk and machine stay. */
   readonly stop: () => Promise<void>;
 };
@@ -35,15 +37,45 @@ export type AgentWish = {
   /** The disk and the machine of an agent before, as after a restart. */
   readonly before?: TestAgent;
   readonly clockOffMs?: number;
+  /** What it takes itself to have, when that is not what it offers. */
+  readonly total?: Resources;
 };
 
 /** Starts an agent; it ends with the test. */
 export async function startAgent(wish: AgentWish): Promise<TestAgent> {
-  const { directory, farmer, before } = wish;
-  const machine = before?.machine ?? new Machine();
-  const folder = before?.folder ?? mkdtempSync(join(tmpdir(), 'zos-agent-'));
-  const images = before?.images ?? new Set<string>();
-  const logs = before?.logs ?? new Map<string, string>();
+  const { before } = wish;
+  const kept = {
+    machine: before?.machine ?? new Machine(),
+    folder: before?.folder ?? mkdtempSync(join(tmpdir(), 'zos-agent-')),
+    images: before?.images ?? new Set<string>(),
+    logs: before?.logs ?? new Map<string, string>(),
+    token: before?.token ?? makeToken(wish.farmer),
+  };
+  const { self, offer } = await openNode(kept.folder);
+  const lines: string[] = [];
+  const parts = await partsOf({ wish, kept, self, offer, lines });
+  const ending = new AbortController();
+  const ended = runAgentParts(parts, ending.signal).catch((error: unknown) => {
+    if (!ending.signal.aborted) lines.push(`died: ${String(error)}`);
+  });
+  const stop = async (): Promise<void> => {
+    ending.abort();
+    await ended;
+  };
+  return {
+    ...kept,
+    self,
+    offer,
+    lines,
+    stop,
+    [Symbol.asyncDispose]: async () => {
+      await stop();
+      await rm(kept.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function openNode(folder: string): Promise<{ self: Self; offer: SignedOffer }> {
   const self = await openSelf(`${folder}/node`);
   const offer = await renewOffer({
     path: `${folder}/offer.json`,
@@ -57,92 +89,87 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
     },
   });
-  const lines: string[] = [];
-  const ending = new AbortController();
-  let offMs = wish.clockOffMs ?? 0;
-  const startedAtMs = performance.now();
-  const clock = (): number =>
-    Math.round(directory.clock.nowMs + offMs + performance.now() - startedAtMs);
-  const running = runAgentParts(
-    {
-      grid: GRID,
-      self,
-      offer: { id: offer.id, total: resourcesOf(offer.offer.capacity) },
-      registration: {
-        identity: self.document,
-        token: makeToken(farmer),
-        farmer: farmer.document,
-        offer: offer.envelope,
-      },
-      directory: openDirectory([{ url: directory.url, client: directory.client }]),
-      directoryId: directory.own.id,
-      store: await openContractStore(`${folder}/contracts`),
-      drivers: machine.drivers(),
-      images: {
-        hasImage: async ({ sha256 }) => machine.images.has(sha256),
-        fetchImage: async ({ sha256 }) => {
-          if (!images.has(sha256)) throw new Error('No source gave the image.');
-        },
-      },
-      readLogTail: async (id) => new TextEncoder().encode(logs.get(id) ?? ''),
-      nextSeq: await openSequence(`${folder}/seq`),
-      life: async () => ({
-        bootId: 'test',
-        uptimeMs: 1,
-        memory: { totalBytes: 1, availableBytes: 1 },
-        system: null,
-        addresses: ['192.0.2.7'],
-        stages: [],
-        keyKept: 'disk',
-        agentStarts: 1,
-      }),
-      addresses: () => ['192.0.2.7'],
-      clock: {
-        clock,
-        nonce: freshNonce,
-        isSynced: before !== undefined,
-        setClock: async (nowMs) => {
-          offMs += nowMs - clock();
-        },
-        onSynced: async () => undefined,
-      },
-      console: openConsole({
-        print: (line) => lines.push(line),
-        sinceKernelStartMs: () => 0,
-        before: [],
-      }),
-      log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
-      chance: () => 0,
-      sleep: async (ms, signal) => {
-        await pause(ms > 60_000 ? ms : Math.min(ms, 100), undefined, { signal }).catch(
-          () => undefined,
-        );
+  return { self, offer };
+}
+
+type Ground = {
+  readonly wish: AgentWish;
+  readonly kept: Pick<TestAgent, 'machine' | 'folder' | 'images' | 'logs' | 'token'>;
+  readonly self: Self;
+  readonly offer: SignedOffer;
+  readonly lines: string[];
+};
+
+async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<AgentParts> {
+  const { directory, farmer } = wish;
+  const { machine, folder, images, logs, token } = kept;
+  return {
+    grid: GRID,
+    self,
+    offer: { id: offer.id, total: wish.total ?? resourcesOf(offer.offer.capacity) },
+    registration: {
+      identity: self.document,
+      token,
+      farmer: farmer.document,
+      offer: offer.envelope,
+    },
+    directory: openDirectory([{ url: directory.url, client: directory.client }]),
+    directoryId: directory.own.id,
+    store: await openContractStore(`${folder}/contracts`),
+    drivers: machine.drivers(),
+    lookAgainMs: 200,
+    images: {
+      hasImage: async ({ sha256 }) => machine.images.has(sha256),
+      fetchImage: async ({ sha256 }) => {
+        if (!images.has(sha256)) throw new Error('No source gave the image.');
       },
     },
-    ending.signal,
-  );
-  const ended = running.catch((error: unknown) => {
-    if (!ending.signal.aborted) lines.push(`died: ${String(error)}`);
-  });
-  const stop = async (): Promise<void> => {
-    ending.abort();
-    await ended;
-  };
-  return {
-    machine,
-    self,
-    offer,
-    folder,
-    lines,
-    images,
-    logs,
-    stop,
-    [Symbol.asyncDispose]: async () => {
-      await stop();
-      await rm(folder, { recursive: true, force: true });
+    readLogTail: async (id) => new TextEncoder().encode(logs.get(id) ?? ''),
+    nextSeq: await openSequence(`${folder}/seq`),
+    life: async () => LIFE,
+    addresses: () => LIFE.addresses,
+    clock: clockOf(wish),
+    console: openConsole({
+      print: (line) => lines.push(line),
+      sinceKernelStartMs: () => 0,
+      before: [],
+    }),
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    chance: () => 0,
+    sleep: async (ms, signal) => {
+      const shortMs = ms > 60_000 ? ms : Math.min(ms, 100);
+      await pause(shortMs, undefined, { signal }).catch(() => undefined);
     },
   };
 }
+
+/** A clock that runs, off by as much as told, until it is set. */
+function clockOf({ directory, before, clockOffMs = 0 }: AgentWish): AgentParts['clock'] {
+  let offMs = clockOffMs;
+  const startedAtMs = performance.now();
+  const clock = (): number =>
+    Math.round(directory.clock.nowMs + offMs + performance.now() - startedAtMs);
+  return {
+    clock,
+    nonce: freshNonce,
+    isSynced: before !== undefined,
+    setClock: async (nowMs) => {
+      offMs += nowMs - clock();
+    },
+    onSynced: async () => undefined,
+  };
+}
+
+const LIFE = {
+  bootId: 'test',
+  uptimeMs: 1,
+  memory: { totalBytes: 1, availableBytes: 1 },
+  system: null,
+  addresses: ['192.0.2.7'],
+  stages: [],
+  keyKept: 'disk' as const,
+  agentStarts: 1,
+};
 
 const quiet = (): void => undefined;
 

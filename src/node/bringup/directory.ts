@@ -15,6 +15,7 @@ export type Directory = {
 
 export type Address = { readonly url: string; readonly client: Client };
 
+/** Opens the directory by all its addresses, the first one first. */
 export function openDirectory(addresses: readonly [Address, ...Address[]]): Directory {
   let at = 0;
   const current = (): Address => addresses[at % addresses.length] ?? addresses[0];

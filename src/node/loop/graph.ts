@@ -32,6 +32,7 @@ export type Graph = {
   readonly facts: ReadonlyMap<Key, Fact>;
 };
 
+/** The key of an item, or of anything of its kind and id. */
 export function keyOf(thing: { readonly kind: string; readonly id: string }): Key {
   return `${thing.kind} ${thing.id}`;
 }

@@ -11,7 +11,7 @@ const BACK_OFF_MS_MAX = 2 * MINUTE_MS;
 /** So long an item that was given up rests before it is tried again. */
 export const GAVE_UP_MS = 15 * MINUTE_MS;
 
-/** What the loop remembers of an item's tries; it is lost with the process, and nothing hangs on it. */
+/** What the loop remembers of an item's tries; it goes with the process, which does no harm. */
 export type Attempt = {
   /** Of the wish that was tried: another wish starts anew. */
   readonly digest: string;

@@ -9,8 +9,6 @@ import type { Have, Step } from './step.ts';
 const OBSERVE_MS_MAX = 20 * SECOND_MS;
 const STEP_MS_MAX = 60 * SECOND_MS;
 const STEPS_AT_ONCE = 8;
-/** The machine is looked at so often even when nobody says that something changed. */
-const LOOK_AGAIN_MS = 5 * SECOND_MS;
 
 /** One look at the machine and what follows from it. */
 export type View = {
@@ -22,6 +20,8 @@ export type View = {
 
 export type LoopParts = {
   readonly drivers: Drivers;
+  /** The machine is looked at so often even when nobody says that something changed. */
+  readonly lookAgainMs: number;
   /** What is wanted, which may lean on what is there (a port that the kernel chose). */
   readonly wantOf: (sight: Sight) => Graph;
   /** Told after every look, before its steps are carried out. */
@@ -56,7 +56,7 @@ export function openLoop(parts: LoopParts): Loop {
     const steps = plan({ want, have, memory, nowMs });
     parts.onView({ want, have, sight, steps });
     const work = steps.filter((step) => step.do !== 'wait');
-    if (work.length === 0) return nextLookMs(steps, nowMs);
+    if (work.length === 0) return nextLookMs(steps, nowMs, parts.lookAgainMs);
     const outcomes = await execute({
       steps: work,
       want,
@@ -75,23 +75,22 @@ export function openLoop(parts: LoopParts): Loop {
   };
 
   const run = async (signal: AbortSignal): Promise<void> => {
-    const stopped = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => stopped.resolve(), { once: true });
+    signal.addEventListener('abort', () => alarm.resolve(), { once: true });
     while (!signal.aborted) {
       alarm = Promise.withResolvers<void>();
       const nextMs = await pass(signal);
       const delayMs = Math.max(0, nextMs - parts.clock());
       const timer = setTimeout(alarm.resolve, delayMs);
-      await Promise.race([alarm.promise, stopped.promise]);
+      if (!signal.aborted) await alarm.promise;
       clearTimeout(timer);
     }
   };
   return { wake: () => alarm.resolve(), run };
 }
 
-function nextLookMs(steps: readonly Step[], nowMs: number): number {
+function nextLookMs(steps: readonly Step[], nowMs: number, lookAgainMs: number): number {
   const ends = steps.flatMap((step) =>
     step.do === 'wait' && step.untilMs !== undefined ? [step.untilMs] : [],
   );
-  return Math.min(nowMs + LOOK_AGAIN_MS, ...ends);
+  return Math.min(nowMs + lookAgainMs, ...ends);
 }

@@ -123,6 +123,7 @@ function differenceOf(wish: WorldWish, thing: Thing): Difference {
 
 export type FactWish = { id: string; isMet: boolean };
 
+/** The graph of such wishes. */
 export function worldGraph(wishes: readonly WorldWish[], facts: readonly FactWish[]): Graph {
   return graphOf({
     kinds: KINDS,
