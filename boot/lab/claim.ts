@@ -25,6 +25,8 @@ export type Claim = AsyncDisposable & {
   /** The end of the wire on this machine; at most 15 characters. */
   readonly hostLink: string;
   readonly prefix: string;
+  /** The first 64 bits of the wire's IPv6 addresses. */
+  readonly prefix6: string;
   /** For files that live as long as the lab. */
   readonly folder: string;
 };
@@ -56,6 +58,7 @@ function claimOf(number: number, name: string): Claim {
     netns,
     hostLink: `zoslab${number}`,
     prefix: `10.91.${number}`,
+    prefix6: `fd5a:6f73:91:${number.toString(16)}`,
     folder,
     [Symbol.asyncDispose]: () => release(number, folder),
   };

@@ -94,13 +94,14 @@ type State = {
 
 const BRIDGE = 'wire';
 
-async function makeWire({ netns, hostLink, prefix }: Claim): Promise<void> {
+async function makeWire({ netns, hostLink, prefix, prefix6 }: Claim): Promise<void> {
   await addNamespace(netns);
   await runIp(
     [
       // No spanning tree and no snooping: a port carries everything from its first moment.
       `link add ${BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
       `address add ${prefix}.2/24 dev ${BRIDGE}`,
+      `address add ${prefix6}::2/64 dev ${BRIDGE} nodad`,
       `link set dev ${BRIDGE} up`,
     ],
     { netns },
@@ -130,7 +131,11 @@ async function startDhcp(
     netns: claim.netns,
     link: BRIDGE,
     folder,
-    addresses: { from: `${claim.prefix}.100`, to: `${claim.prefix}.199` },
+    addresses: {
+      from: `${claim.prefix}.100`,
+      to: `${claim.prefix}.199`,
+      prefix6: `${claim.prefix6}::`,
+    },
     boot: dhcp,
     onLine: (line) => {
       if (line.includes('started')) ready.resolve();

@@ -18,7 +18,13 @@ export type DnsmasqWish = {
    * there already.
    */
   readonly addresses:
-    | { readonly from: string; readonly to: string; readonly router?: string }
+    | {
+        readonly from: string;
+        readonly to: string;
+        readonly router?: string;
+        /** An IPv6 prefix to announce; iPXE waits for one 13 seconds if nobody does. */
+        readonly prefix6?: string;
+      }
     | { readonly proxy: string };
   readonly boot?: BootClients;
   readonly onLine?: (line: string) => void;
@@ -58,17 +64,22 @@ export function dnsmasqArgs({ link, folder, addresses, boot }: DnsmasqWish): str
       '--user=',
       '--pid-file=',
     ],
-    addressArgs(addresses),
+    addressArgs(link, addresses),
     boot === undefined ? [] : bootArgs(boot, 'proxy' in addresses),
   ].flat();
 }
 
-function addressArgs(addresses: DnsmasqWish['addresses']): string[] {
+function addressArgs(link: string, addresses: DnsmasqWish['addresses']): string[] {
   if ('proxy' in addresses) return [`--dhcp-range=${addresses.proxy},proxy`];
-  const { from, to, router } = addresses;
+  const { from, to, router, prefix6 } = addresses;
   // Option 3 without a value: no way out, rather than dnsmasq's own address.
   const way = router === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${router}`;
-  return [`--dhcp-range=${from},${to},1h`, way];
+  const announced =
+    prefix6 === undefined
+      ? []
+      : // Lifetime 0: an address for everybody, but no way out through here.
+        ['--enable-ra', `--dhcp-range=${prefix6},ra-only`, `--ra-param=${link},10,0`];
+  return [`--dhcp-range=${from},${to},1h`, way, ...announced];
 }
 
 /** iPXE says so in its user class (option 77); others are given iPXE first. */
