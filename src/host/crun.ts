@@ -1,11 +1,14 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { z } from 'zod';
+import { codeOf, ZosError } from '../lib/errors.ts';
 import { KiB, SECOND_MS } from '../lib/units.ts';
 import { type OpenFile, run } from './exec.ts';
 import { readText } from './files.ts';
 
 /** Where crun keeps what it knows, in memory; a folder for each container. */
 export const CRUN_ROOT = '/run/zos/crun';
+
+export class CrunError extends ZosError<'CRUN_FAILED'> {}
 
 export type CrunState = {
   readonly id: string;
@@ -33,7 +36,10 @@ export type CrunWish = {
 export async function createContainer(
   wish: CrunWish & { readonly bundle: string; readonly output: OpenFile },
 ): Promise<void> {
-  await crun(wish, ['create', '--bundle', wish.bundle, wish.id], wish.output);
+  const log = `${wish.bundle}/crun.log`;
+  await rm(log, { force: true });
+  const to = { output: wish.output, log };
+  await crun(wish, ['create', '--bundle', wish.bundle, wish.id], to);
 }
 
 export async function startContainer(wish: CrunWish): Promise<void> {
@@ -49,6 +55,7 @@ export async function deleteContainer(wish: CrunWish): Promise<void> {
   await crun(wish, ['delete', '--force', wish.id]);
 }
 
+const DEADLINE_MS = 20 * SECOND_MS;
 const STATUS_BYTES_MAX = 64 * KiB;
 const CONFIG_BYTES_MAX = 2048 * KiB;
 
@@ -98,13 +105,22 @@ export function parseStat(text: string): { startTicks: number } | undefined {
 async function crun(
   { signal, root = CRUN_ROOT }: CrunWish,
   args: readonly string[],
-  output?: OpenFile,
+  to?: { readonly output: OpenFile; readonly log: string },
 ): Promise<void> {
-  await run({
-    file: 'crun',
-    args: ['--root', root, '--cgroup-manager', 'cgroupfs', ...args],
-    deadlineMs: 20 * SECOND_MS,
-    ...(output === undefined ? {} : { stdin: '', outputTo: output }),
-    ...(signal === undefined ? {} : { signal }),
-  });
+  const log = to === undefined ? [] : ['--log', to.log];
+  try {
+    await run({
+      file: 'crun',
+      args: ['--root', root, '--cgroup-manager', 'cgroupfs', ...log, ...args],
+      deadlineMs: DEADLINE_MS,
+      ...(to === undefined ? {} : { stdin: '', outputTo: to.output }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (cause) {
+    if (to === undefined || codeOf(cause) !== 'TOOL_FAILED') throw cause;
+    // Its outputs are the container's, so what it has to say of itself is in its log.
+    const said = (await readText(to.log, STATUS_BYTES_MAX)) ?? '';
+    const reason = said.trim().split('\n').at(-1) ?? '';
+    throw new CrunError('CRUN_FAILED', `crun could not make the container: ${reason}`, { cause });
+  }
 }

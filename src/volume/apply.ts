@@ -9,7 +9,7 @@ export type DataDisk =
   | { readonly path: typeof DATA_PATH; readonly disk: SeenDisk; readonly isNew: boolean }
   | { readonly path: null; readonly because: readonly string[] };
 
-const SETTLED_MS = 3000;
+const SETTLED_MS = 1500;
 const LOOK_MS = 250;
 const SETTLE_MS_MAX = 15_000;
 

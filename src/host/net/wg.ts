@@ -58,7 +58,7 @@ export async function setNewKey(
   const secret = base64Bytes(pair.secretKey);
   pair.secretKey.fill(0);
   await withSecretFile({ folder: wish.secretFolder ?? SECRET_FOLDER, secret }, async (file) => {
-    const args = ['wg', 'set', wish.link, 'private-key', '/dev/stdin'];
+    const args = ['wg', 'set', wish.link, 'private-key', '/proc/self/fd/0'];
     await wg(wish, [...args, ...peers.flatMap(argumentsOf)], { fd: file.fd });
   });
 }
