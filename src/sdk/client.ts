@@ -120,7 +120,7 @@ async function* readFeed(
     signal,
   });
   const silence = new DirectoryError('FEED_SILENT', 'The directory fell silent; connect again.');
-  const timer = setTimeout(() => ending.abort(silence), FEED_SILENT_MS);
+  const timer = setTimeout(() => ending.abort(), FEED_SILENT_MS);
   const heard = async function* (): AsyncGenerator<Uint8Array> {
     for await (const chunk of stream.chunks) {
       timer.refresh();
@@ -132,6 +132,10 @@ async function* readFeed(
     for await (const { data } of readEvents(heard(), api.ANSWER_BYTES_MAX)) {
       yield parseAnswer(utf8(data), wantsSchema);
     }
+  } catch (cause) {
+    if (ending.signal.aborted) throw silence;
+    if (cause instanceof ZosError) throw cause;
+    throw new DirectoryError('FEED_BROKEN', 'The feed broke off; connect again.', { cause });
   } finally {
     clearTimeout(timer);
     ending.abort();

@@ -62,6 +62,6 @@ const REFUSED: [string, string | undefined, Partial<RequestContext>, string][] =
   ['from the future', good, { nowMs: NOW_MS - REQUEST_AGE_MS_MAX - 1 }, 'REQUEST_STALE'],
 ];
 
-test.each(REFUSED)('refused: %s', (_name, header, changes, code) => {
+test.each(REFUSED)('refused: %s', (...[, header, changes, code]) => {
   expect(verdict(header, changes)).toBe(code);
 });

@@ -140,7 +140,7 @@ test('a good contract is verified', () => {
   expect(verdict(good)).toBe('verified');
 });
 
-test.each(REFUSED)('check %s', (_name, carried, changes, code) => {
+test.each(REFUSED)('check %s', (...[, carried, changes, code]) => {
   expect(verdict(carried, changes)).toBe(code);
 });
 

@@ -80,7 +80,7 @@ test('the newest feed of a node counts; the one before ends', async () => {
   await newer.return(undefined);
 });
 
-test('a long-poll answers with a change, at once when there was one, and null when none came', async () => {
+test('a long-poll answers with a change, or null when none came', async () => {
   await using directory = await openDirectory();
   const { client, clock } = directory;
   const node = await joinNode(directory, makeFarmer());

@@ -75,7 +75,7 @@ test('a node learns where its peers in a znet are, from their receipts', async (
   expect((await client.wants(signingOf(left, clock)))?.peers).toEqual([]);
 });
 
-test('a cancelled contract leaves the wants, and frees its room when its node ended it', async () => {
+test('a cancelled contract leaves the wants, and frees its room once it ended', async () => {
   await using directory = await openDirectory();
   const { client, clock } = directory;
   const node = await joinNode(directory, makeFarmer());

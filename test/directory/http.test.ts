@@ -32,11 +32,11 @@ const BODIES: [string, string, Record<string, string>, number, string][] = [
   ],
   ['a prototype', farmText.replace('{', '{"__proto__":{},'), JSON_TYPE, 400, 'BODY_MALFORMED'],
   ['not JSON', '{"farm":', JSON_TYPE, 400, 'JSON_SYNTAX'],
-  ['not UTF-8', '\u0000', { ...JSON_TYPE, 'x-raw': 'ff' }, 400, 'JSON_NOT_UTF8'],
+  ['not UTF-8', '', JSON_TYPE, 400, 'JSON_NOT_UTF8'],
   ['another type', farmText, { 'content-type': 'text/plain' }, 415, 'BODY_TYPE'],
 ];
 
-test.each(BODIES)('a body is refused: %s', async (_name, text, headers, status, code) => {
+test.each(BODIES)('a body is refused: %s', async (...[, text, headers, status, code]) => {
   await using directory = await openDirectory();
   const body = code === 'JSON_NOT_UTF8' ? new Uint8Array([0x22, 0xff, 0x22]) : text;
   const said = await say(`${directory.url}/v1/farms`, { method: 'POST', headers, body });
@@ -131,7 +131,7 @@ async function stall(directory: TestDirectory, beginning: string): Promise<strin
   return answer.split('\r\n')[0] ?? '';
 }
 
-test('who sends a head or a body too slowly is cut off, and others are served meanwhile', async () => {
+test('who sends a head or a body too slowly is cut off while others are served', async () => {
   await using directory = await openDirectory({ requestDeadlineMs: 400 });
   const head = stall(directory, 'POST /v1/farms HTTP/1.1\r\nHost: a\r\n');
   const body = stall(

@@ -68,13 +68,14 @@ test('a cancelled contract stays cancelled, and booked, until its node says it e
   expect(bookedResources(ended).cpuMillis).toBe(0);
 });
 
+const WORDS = ['accepted', 'running', 'refused', 'ended'] as const;
 type Move = (life: Life, nowMs: number) => Life;
 
 const moves = fc.oneof(
-  fc.record({ word: fc.constantFrom('accepted', 'running', 'refused', 'ended'), n: fc.nat(4) }).map(
+  fc.record({ word: fc.constantFrom(...WORDS), n: fc.nat(4) }).map(
     ({ word, n }): Move =>
       (life) =>
-        afterReceipt(life, word as 'accepted', version(n + 1)),
+        afterReceipt(life, word, version(n + 1)),
   ),
   fc.constant<Move>((life) => afterCancellation(life)),
   fc.constant<Move>((life, nowMs) => afterTime(life, nowMs)),
@@ -87,7 +88,7 @@ const moves = fc.oneof(
   ),
 );
 
-test('whatever comes in whatever order: time ends everything, and what is over books nothing', () => {
+test('in whatever order things come, time ends all, and what is over books nothing', () => {
   fc.assert(
     fc.property(fc.array(moves, { maxLength: 30 }), (steps) => {
       let life: Life = reserved;

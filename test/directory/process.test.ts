@@ -133,7 +133,7 @@ test('a start that cannot be says why in one sentence, and leaves the other alon
   ];
   for (const [args, status, sentence] of cases) {
     const { ended, texts } = launch(args);
-    expect(await ended, args.join(' ')).toBe(status);
+    expect({ args, status: await ended }).toEqual({ args, status });
     expect(texts.err).toMatch(sentence);
     expect(texts.err.trimEnd().split('\n')).toHaveLength(1);
     expect(texts.out).toBe('');

@@ -124,7 +124,7 @@ async function verdict(outcome: Promise<unknown>): Promise<string> {
   }
 }
 
-test.each(REFUSED)('a contract is refused: %s', async (_name, make, code, status) => {
+test.each(REFUSED)('a contract is refused: %s', async (...[, make, code, status]) => {
   await using at = await place();
   const { directory, node } = at;
   const { client, clock } = directory;
@@ -153,7 +153,7 @@ test('no room is said with numbers, in a sentence and as facts', async () => {
   });
 });
 
-test('what was sent again is known; another of the same version, and an older one, are not', async () => {
+test('what was sent again is known; another of its version, or an older one, is not', async () => {
   await using at = await place();
   const { directory, node } = at;
   const { client } = directory;
@@ -180,7 +180,7 @@ test('what was sent again is known; another of the same version, and an older on
   expect(await verdict(client.submitContract(first))).toBe('VERSION_OLD');
 });
 
-test('a contract that is over, or cancelled, does not come back when anybody sends it again', async () => {
+test('a contract that is over or cancelled does not come back when sent again', async () => {
   await using at = await place();
   const { directory, node } = at;
   const { client, clock, store } = directory;
@@ -219,7 +219,7 @@ test('only its tenant cancels a contract', async () => {
   expect((await client.contract(id)).state).toBe('reserved');
 });
 
-test('an older receipt never replaces a newer one, and no other node speaks for its node', async () => {
+test('an older receipt never replaces a newer one, and no node speaks for another', async () => {
   await using at = await place();
   const { directory, node } = at;
   const { client } = directory;

@@ -72,7 +72,7 @@ test('two nodes that race for one token: one gets it', async () => {
   );
 });
 
-test('a node without a token waits, takes no contract, and keeps its place once it has one', async () => {
+test('a node without a token waits and takes no contract until it has one', async () => {
   await using directory = await withFarm();
   const { client, farmer, node } = directory;
   const offer = makeOffer(node);

@@ -60,7 +60,7 @@ test('a feed that is refused says why; one that breaks off ends; neither hangs',
     setImmediate(() => response.destroy());
   });
   const feed = openClient({ baseUrl: broken.url }).feed(signing);
-  await expect(feed.next()).rejects.toThrow();
+  await expect(feed.next()).rejects.toMatchObject({ code: 'FEED_BROKEN' });
 });
 
 test('a feed ends when its reader no longer wants it', async () => {
@@ -72,7 +72,7 @@ test('a feed ends when its reader no longer wants it', async () => {
   await feed.next();
   const waiting = feed.next();
   leaving.abort();
-  await expect(waiting).rejects.toThrow();
+  await expect(waiting).rejects.toMatchObject({ code: 'FEED_BROKEN' });
 });
 
 test('a time signed for another question, grid or by another is refused', () => {
