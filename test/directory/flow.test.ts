@@ -2,10 +2,12 @@ import { expect, test } from 'vitest';
 import { openAnswer, signAnswer, verifyQuestion } from '../../src/contract/question.ts';
 import { contractDigest, signCancellation, signQuestion } from '../../src/contract/sign.ts';
 import { verifyIdentity } from '../../src/identity/document.ts';
+import { signEnvelope } from '../../src/identity/envelope.ts';
 import { textOf, utf8 } from '../../src/lib/bytes.ts';
-import { GiB } from '../../src/lib/units.ts';
+import { codeOf } from '../../src/lib/errors.ts';
+import { GiB, MINUTE_MS } from '../../src/lib/units.ts';
 import { znetIdOf } from '../../src/znet/address.ts';
-import { GRID, makePerson, NOW_MS } from '../support/contracts.ts';
+import { GRID, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
 import {
   contractFor,
   freshNonce,
@@ -129,6 +131,38 @@ test('a question reaches the node and its sealed answer the tenant', async () =>
   if (answer === null) throw new Error('the answer did not arrive');
   const expected = { node: verifyIdentity(node.document), grid: GRID, question: id };
   expect(textOf(openAnswer(answer, expected, tenant.keys.sealing.secretKey))).toBe('a line');
+});
+
+test('questions are for the contract’s own tenant and node, bounded, and lapse', async () => {
+  await using directory = await openDirectory();
+  const { client, clock } = directory;
+  const farmer = makeFarmer();
+  const [node, other] = [await joinNode(directory, farmer), await joinNode(directory, farmer)];
+  const [tenant, stranger] = [makePerson('tenant'), makePerson('stranger')];
+  const { id: contract } = await client.submitContract(contractFor(tenant, node));
+  const ask = async (changes: Record<string, unknown> = {}, by = tenant) => {
+    const base = { grid: GRID, ask: 'logs', contract, node: node.id, tenant: by.id };
+    const wish = { ...base, workload: 'web', nonce: freshNonce(), atMs: clock.nowMs, ...changes };
+    const question = signEnvelope('question', wish, by.keys.signing);
+    return client.askQuestion({ question, tenant: by.document }).then(({ id }) => id, codeOf);
+  };
+  expect(await ask({}, stranger)).toBe('TENANT_MISMATCH');
+  expect(await ask({ node: other.id })).toBe('CONTRACT_UNKNOWN');
+  expect(await ask({ grid: 'else' })).toBe('QUESTION_FOREIGN');
+  expect(await ask({ atMs: NOW_MS - 10 * MINUTE_MS })).toBe('QUESTION_STALE');
+  const id = await ask();
+  const answer = (by: Person) =>
+    signEnvelope('answer', { grid: GRID, node: by.id, question: id, sealed: '' }, by.keys.signing);
+  const foreign = client.putAnswer(answer(other));
+  await expect(foreign).rejects.toMatchObject({ code: 'NODE_FOREIGN' });
+  for (let i = 1; i < 16; i += 1) expect(await ask()).toMatch(/^[0-9a-f]{64}$/u);
+  expect(await ask()).toBe('TOO_MANY_QUESTIONS');
+  expect((await client.wants(signingOf(node, clock)))?.questions).toHaveLength(16);
+  clock.nowMs += 2 * MINUTE_MS;
+  expect((await client.wants(signingOf(node, clock)))?.questions).toEqual([]);
+  await expect(client.answer(id)).rejects.toMatchObject({ code: 'QUESTION_UNKNOWN' });
+  await expect(client.putAnswer(answer(node))).rejects.toMatchObject({ code: 'QUESTION_UNKNOWN' });
+  expect(await ask()).toMatch(/^[0-9a-f]{64}$/u);
 });
 
 test('a second version books the greater of both until its node takes it', async () => {
