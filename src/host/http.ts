@@ -124,6 +124,8 @@ async function open(
       ...(wish.idleMs === undefined ? {} : { bodyTimeout: wish.idleMs }),
     });
     const head = { status: answer.statusCode, headers: answer.headers };
+    // A body that is given up unread ends with an error that nobody waits for.
+    answer.body.on('error', () => {});
     const bounded = bound(answer.body, wish.bytesMax ?? BODY_BYTES_MAX, wish.url);
     try {
       await read(bounded, head);
