@@ -5,7 +5,7 @@ import type { ServeEvent } from '../serve/server.ts';
 import type { OnEvent } from './event.ts';
 import { fetchOf, type GridNode, stageOf, subjectOf, waitRegistered } from './node.ts';
 import { buildImage } from './release.ts';
-import { openServices, type Services } from './services.ts';
+import { openFolder, openServices, type Services } from './services.ts';
 
 export type GridWish = {
   /** The repository. */
@@ -50,6 +50,8 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
   await buildImage(wish);
   wish.signal.throwIfAborted();
   await using stack = new AsyncDisposableStack();
+  // First made and last removed: until then the guests' consoles are written there.
+  stack.use(await openFolder(wish.folder));
   const lab = stack.use(await openWire(wish));
   const { address, startDhcp } = lab;
   const onFetch = (event: ServeEvent): void => void tellFetch(wish, lab, event);
@@ -60,6 +62,7 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
       address,
       startDhcp,
       onFetch,
+      consoles: ['console=ttyS0,115200'],
       ...(firstStagePath === undefined ? {} : { firstStagePath }),
     }),
   );

@@ -31,9 +31,13 @@ export function stageOf(line: ConsoleLine): string | undefined {
   return TOLD.exec(line.text)?.groups?.['text'];
 }
 
+/** What firmware fetches; from then on the boot program tells by itself what it does. */
+const FIRMWARE_FILES = /^\/(?:boot\.ipxe|vmlinuz|initramfs\.cpio)$/u;
+
 /** What a machine's request says of its way up, or `undefined` when nothing. */
 export function fetchOf(event: ServeEvent): string | undefined {
   if (event.kind !== 'begin' || event.method !== 'GET') return undefined;
+  if (!FIRMWARE_FILES.test(event.path)) return undefined;
   return `fetches ${event.path.slice(1)}, ${formatBytes(event.bytes)}`;
 }
 

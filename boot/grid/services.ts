@@ -20,9 +20,11 @@ export type ServicesWish = ReleaseWish & {
   readonly address: string;
   /** How many nodes may join. */
   readonly nodes: number;
-  /** For keys and databases; emptied before, removed after. */
+  /** For keys and databases. */
   readonly folder: string;
   readonly onFetch: (event: ServeEvent) => void;
+  /** Where machines tell what they do: the kernel's `console=` arguments. */
+  readonly consoles?: readonly string[];
   /** A first stage that machines boot in place of the release's own. */
   readonly firstStagePath?: string;
   /** Sends the machines on the wire to the script of the boot server. */
@@ -39,9 +41,6 @@ const BOOT_PORT = 8081;
 export async function openServices(wish: ServicesWish): Promise<Services> {
   const { root, address, folder, onEvent } = wish;
   await using stack = new AsyncDisposableStack();
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
   const directory = stack.use(
     await startDirectory({
       root,
@@ -65,6 +64,7 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
       imagesPath: join(root, 'dist/images'),
       farm,
       ...(wish.firstStagePath === undefined ? {} : { firstStagePath: wish.firstStagePath }),
+      ...(wish.consoles === undefined ? {} : { consoles: wish.consoles }),
       onEvent: wish.onFetch,
     }),
   );
@@ -79,4 +79,12 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
     imagesUrl,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+/** An empty folder for one grid, which goes with it, and with all that was written to it. */
+export async function openFolder(path: string): Promise<AsyncDisposable> {
+  const remove = (): Promise<void> => rm(path, { recursive: true, force: true });
+  await remove();
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return { [Symbol.asyncDispose]: remove };
 }

@@ -1,0 +1,42 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { figuresAlone } from './alone.ts';
+import { see, type Seen, tableOf } from './figure.ts';
+import { figuresOnGrid } from './on-grid.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+const { values } = parseArgs({
+  options: { json: { type: 'string' }, only: { type: 'string' } },
+});
+const environment: Record<string, string> = {};
+for (const name of ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS']) {
+  const value = process.env[name];
+  if (value !== undefined) environment[name] = value;
+}
+const isComplete = await bench();
+process.exitCode = isComplete ? 0 : 1;
+
+/** Measures what is wished for, one after the other; whether all of it was reached. */
+async function bench(): Promise<boolean> {
+  await using alone = figuresAlone(ROOT, environment);
+  await using onGrid = figuresOnGrid(ROOT, environment);
+  const all = [...onGrid.figures, ...alone.figures];
+  const { only } = values;
+  const wanted = only === undefined ? all : all.filter(({ name }) => name === only);
+  if (wanted.length === 0) {
+    console.error(`There is no figure ${only}; there are ${all.map((it) => it.name).join(', ')}.`);
+    return false;
+  }
+  const seen: Seen[] = [];
+  for (const figure of wanted) {
+    console.error(`bench: ${figure.name}: ${figure.what} ...`);
+    // A grid that is up would take processor time from what is measured alone.
+    if (figure === alone.figures[0]) await onGrid[Symbol.asyncDispose]();
+    seen.push(await see(figure));
+  }
+  console.log(`\n${tableOf(seen)}`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(seen, null, 2)}\n`);
+  return seen.every(({ ok }) => ok);
+}
