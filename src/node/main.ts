@@ -28,7 +28,7 @@ import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
 import { renewOffer } from './bringup/offer.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
-import { type LoopDriver, loopDriver } from './loop/observation.ts';
+import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
 
 /** A container that ended by itself is seen as late as this. */
 const LOOK_AGAIN_MS = 5 * SECOND_MS;
@@ -86,8 +86,8 @@ async function gather(ground: Ground): Promise<AgentParts> {
   const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
   const drivers: readonly LoopDriver[] = [
     loopDriver(firewallDriver()),
-    loopDriver(imageDriver(images.ground)),
-    loopDriver(znetDriver()),
+    loopDriver(imageDriver(images.ground), usesNothing),
+    loopDriver(znetDriver(), usesNothing),
     loopDriver(containerDriver()),
   ];
   const [first = '', ...others] = directory.urls;

@@ -72,10 +72,11 @@ function containerState(id: string, known: Known): Told {
   const key = keyOf({ kind: 'container', id });
   const process = known.processOf(id);
   const hold = holdOf(key, known.view);
-  if (process !== undefined) {
-    return { state: 'running', because: hold === undefined ? '' : sentenceOf(hold), ...process };
-  }
-  return told(key, known.view, hold);
+  if (process === undefined) return told(key, known.view, hold);
+  const change = known.view.have.found.get(key)?.difference?.change ?? 'none';
+  if (change === 'none') return { state: 'running', because: '', ...process };
+  // What runs is not what is wanted: an earlier version, until the new one can take its place.
+  return { ...told(key, known.view, hold), ...process };
 }
 
 function znetState(id: string, known: Known): Told {

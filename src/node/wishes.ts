@@ -72,8 +72,9 @@ function clockFact({ isClockSynced }: Ground): Fact {
 function validFact({ nowMs, isClockSynced }: Ground): (contract: VerifiedContract) => Fact {
   return ({ id, notBeforeMs, notAfterMs }) => {
     const isMet = isClockSynced && notBeforeMs <= nowMs && nowMs < notAfterMs;
-    const times = [notBeforeMs, notAfterMs].map((ms) => new Date(ms).toISOString());
-    return { key: `contract-valid ${id}`, isMet, because: `it holds from ${times.join(' to ')}` };
+    const [from, to] = [notBeforeMs, notAfterMs].map((ms) => new Date(ms).toISOString());
+    const because = isClockSynced ? `it holds from ${from} to ${to}` : 'not known without a clock';
+    return { key: `contract-valid ${id}`, isMet, because };
   };
 }
 

@@ -6,7 +6,7 @@ import {
 import { digestOf } from '../../src/container/oci.ts';
 import type { Driver } from '../../src/lib/driver.ts';
 import type { NamedFile } from '../../src/lib/names.ts';
-import { type Drivers, loopDriver } from '../../src/node/loop/observation.ts';
+import { type Drivers, loopDriver, usesNothing } from '../../src/node/loop/observation.ts';
 import { compareZnet, type ZnetHave, type ZnetSpec } from '../../src/znet/plan.ts';
 import { compareImage, type ImageHave } from '../../src/zosfs/plan.ts';
 
@@ -20,17 +20,27 @@ export class Machine {
   readonly told: string[] = [];
   /** Calls that fail, as `create container web`, with what they say. */
   readonly faults = new Map<string, string>();
+  /** Kinds that can't be read, with what reading them says. */
+  readonly blind = new Map<string, string>();
   nextPid = 100;
   nextPort = 40_000;
 
   drivers(): Drivers {
     const all = [
       loopDriver(this.#firewall()),
-      loopDriver(this.#image()),
-      loopDriver(this.#znet()),
+      loopDriver(this.#image(), usesNothing),
+      loopDriver(this.#znet(), usesNothing),
       loopDriver(this.#container()),
     ];
-    return new Map(all.map((driver) => [driver.kind, driver]));
+    const seeing = all.map((driver) => ({
+      ...driver,
+      observe: async (signal: AbortSignal) => {
+        const fault = this.blind.get(driver.kind);
+        if (fault !== undefined) throw new Error(fault);
+        return driver.observe(signal);
+      },
+    }));
+    return new Map(seeing.map((driver) => [driver.kind, driver]));
   }
 
   /** The program of a container ends, as the kernel shows it. */

@@ -53,9 +53,11 @@ export function graphOf(parts: {
   readonly items: readonly Item[];
   readonly facts: readonly Fact[];
 }): Graph {
+  const items = new Map<Key, Item>();
+  for (const item of parts.items) if (!items.has(keyOf(item))) items.set(keyOf(item), item);
   return {
     kinds: parts.kinds,
-    items: new Map(parts.items.toReversed().map((item) => [keyOf(item), item])),
+    items,
     facts: new Map(parts.facts.map((fact) => [fact.key, fact])),
   };
 }

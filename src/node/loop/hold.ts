@@ -50,10 +50,20 @@ export function usersOf(key: Key, { want, have }: Situation): readonly Key[] {
 }
 
 /** Why something of ours can't be removed at this moment, its users left aside. */
-export function removalHold(key: Key, { have, memory, nowMs }: Situation): Hold | undefined {
+export function removalHold(key: Key, situation: Situation): Hold | undefined {
+  const { want, have, memory } = situation;
   if (have.busy.has(key)) return BUSY;
+  // What can't be seen may be using it.
+  const later = want.kinds.slice(want.kinds.indexOf(have.found.get(key)?.kind ?? '') + 1);
+  for (const kind of later) if (have.unseen.has(kind)) return unseenHold(kind, situation);
   const attempt = memory.get(key);
-  return attempt?.digest === GONE ? backOffOf(attempt, nowMs) : undefined;
+  return attempt?.digest === GONE ? backOffOf(key, attempt, situation) : undefined;
+}
+
+function unseenHold(kind: string, { have }: Situation): Hold | undefined {
+  const because = have.unseen.get(kind);
+  if (because === undefined) return undefined;
+  return { because: 'unseen', sentence: `${kind}s can't be read: ${because}` };
 }
 
 const BUSY: Hold = { because: 'busy', sentence: 'an earlier step has not ended yet' };
@@ -141,19 +151,18 @@ const UNKNOWN: Hold = { because: 'item', sentence: 'nothing says how to make it'
 function makingHold(item: Item, judging: Judging): Hold | undefined {
   const hold = groundHold(item, judging);
   if (hold !== undefined) return hold;
-  const { memory, nowMs } = judging.situation;
-  const attempt = memory.get(keyOf(item));
-  return attempt?.digest === item.digest ? backOffOf(attempt, nowMs) : undefined;
+  const key = keyOf(item);
+  const attempt = judging.situation.memory.get(key);
+  if (attempt?.digest !== item.digest) return undefined;
+  return backOffOf(key, attempt, judging.situation);
 }
 
 /** Everything but its own tries. */
 function groundHold(item: Item, judging: Judging): Hold | undefined {
   const { have } = judging.situation;
   const key = keyOf(item);
-  const unseen = have.unseen.get(item.kind);
-  if (unseen !== undefined) {
-    return { because: 'unseen', sentence: `${item.kind}s can't be read: ${unseen}` };
-  }
+  const unseen = unseenHold(item.kind, judging.situation);
+  if (unseen !== undefined) return unseen;
   if (have.busy.has(key)) return BUSY;
   const refused = judging.refused.get(key);
   if (refused !== undefined) return refused;
@@ -173,9 +182,9 @@ function missingOf(dep: Key, judging: Judging): readonly Hold[] {
   return hold === undefined ? [] : [{ because: 'item', sentence: `${dep} (${hold.sentence})` }];
 }
 
-function backOffOf(attempt: Attempt, nowMs: number): Hold | undefined {
+function backOffOf(key: Key, attempt: Attempt, { have, nowMs }: Situation): Hold | undefined {
   if (nowMs >= attempt.nextAtMs) return undefined;
-  const how = attempt.failure ?? 'it did not last';
+  const how = attempt.failure ?? have.found.get(key)?.difference?.because ?? 'it did not stay';
   return {
     because: attempt.gaveUp ? 'gave-up' : 'back-off',
     sentence: `${how} (try ${attempt.tries})`,

@@ -10,11 +10,17 @@ export type LoopDriver = Driver<unknown, unknown> & {
   readonly usesOf?: (have: unknown) => readonly Key[] | undefined;
 };
 
-/** Takes a driver into the loop. */
+/** Takes a driver into the loop; without `usesOf` a thing is taken to use all kinds before it. */
 export function loopDriver<Spec, Have>(
-  driver: Driver<Spec, Have> & { readonly usesOf?: (have: Have) => readonly Key[] | undefined },
+  driver: Driver<Spec, Have>,
+  usesOf?: (have: Have) => readonly Key[] | undefined,
 ): LoopDriver {
-  return driver as unknown as LoopDriver;
+  return { ...driver, ...(usesOf === undefined ? {} : { usesOf }) } as unknown as LoopDriver;
+}
+
+/** Of kinds whose things stand by themselves. */
+export function usesNothing(): readonly Key[] {
+  return [];
 }
 
 export type Drivers = ReadonlyMap<string, LoopDriver>;

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { keyOf } from '../../../src/node/loop/graph.ts';
 import { TRIES_MAX } from '../../../src/node/loop/memory.ts';
+import { plan } from '../../../src/node/loop/plan.ts';
 import { stepId } from '../../../src/node/loop/step.ts';
 import { type FactWish, KINDS, World, worldGraph, type WorldWish } from './world.ts';
 
@@ -194,3 +195,45 @@ function stuckWishes(after: readonly WorldWish[], { told, cursed, had }: Cause):
   }
   return stuck;
 }
+
+test('of a kind that can not be read nothing is touched, nor what it may stand on', () => {
+  fc.assert(
+    fc.property(scene, fc.nat(KINDS.length - 1), ({ before, after }, blind) => {
+      const world = new World();
+      world.settle(worldGraph(before, met), 50);
+      const want = worldGraph(after, met);
+      const found = new Map(
+        [...world.observe(want)].filter(([, { kind }]) => kind !== KINDS[blind]),
+      );
+      const have = {
+        found,
+        unseen: new Map([[KINDS[blind] ?? '', 'no']]),
+        busy: new Set<string>(),
+      };
+      for (const step of plan({ want, have, memory: new Map(), nowMs: world.nowMs })) {
+        if (step.do === 'wait') continue;
+        const rank = KINDS.findIndex((kind) => kind === step.kind);
+        const isUnder = rank <= blind && (step.do === 'remove' || step.do === 'replace');
+        expect(isUnder || rank === blind, stepId(step)).toBe(false);
+      }
+    }),
+    RUNS,
+  );
+});
+
+test('what an earlier step is still at work on is left alone', () => {
+  fc.assert(
+    fc.property(scene, ({ before, after, picks }) => {
+      const world = new World();
+      world.settle(worldGraph(before, met), 50);
+      const want = worldGraph(after, met);
+      const all = [...before, ...after].map(keyOf);
+      const busy = new Set(picks.flatMap((pick) => all[pick % Math.max(1, all.length)] ?? []));
+      const have = { found: world.observe(want), unseen: new Map<string, string>(), busy };
+      for (const step of plan({ want, have, memory: new Map(), nowMs: world.nowMs })) {
+        if (step.do !== 'wait') expect(busy.has(keyOf(step)), stepId(step)).toBe(false);
+      }
+    }),
+    RUNS,
+  );
+});
