@@ -27,7 +27,7 @@ export function settle(situation: Situation): Settlement {
     for (const [key, { difference }] of situation.have.found) {
       if (difference?.change !== 'replace' || holds.has(key)) continue;
       const users = allUsersOf(key, situation);
-      const stuck = stuckOf(users, situation, refused);
+      const stuck = hiddenUserHold(key, situation) ?? stuckOf(users, situation, refused);
       if (stuck === undefined) {
         replaced.add(key);
         for (const user of users) if (situation.want.items.has(user)) remade.add(user);
@@ -51,13 +51,20 @@ export function usersOf(key: Key, { want, have }: Situation): readonly Key[] {
 
 /** Why something of ours can't be removed at this moment, its users left aside. */
 export function removalHold(key: Key, situation: Situation): Hold | undefined {
-  const { want, have, memory } = situation;
+  const { have, memory } = situation;
   if (have.busy.has(key)) return BUSY;
-  // What can't be seen may be using it.
-  const later = want.kinds.slice(want.kinds.indexOf(have.found.get(key)?.kind ?? '') + 1);
-  for (const kind of later) if (have.unseen.has(kind)) return unseenHold(kind, situation);
+  const hidden = hiddenUserHold(key, situation);
+  if (hidden !== undefined) return hidden;
   const attempt = memory.get(key);
   return attempt?.digest === GONE ? backOffOf(key, attempt, situation) : undefined;
+}
+
+/** What can't be seen may be using it. */
+function hiddenUserHold(key: Key, situation: Situation): Hold | undefined {
+  const { want, have } = situation;
+  const later = want.kinds.slice(want.kinds.indexOf(have.found.get(key)?.kind ?? '') + 1);
+  const hidden = later.find((kind) => have.unseen.has(kind));
+  return hidden === undefined ? undefined : unseenHold(hidden, situation);
 }
 
 function unseenHold(kind: string, { have }: Situation): Hold | undefined {
