@@ -19,9 +19,12 @@ export function findReuse(system: Uint8Array, first: Uint8Array): ReuseRun[] {
   const runs: [number, number, number][] = [];
   for (let at = 0; at + BLOCK_BYTES <= system.length; at += BLOCK_BYTES) {
     const run = runs.at(-1);
-    if (run !== undefined && run[0] + run[1] === at && isSame(system, at, first, run[2] + run[1])) {
-      run[1] += BLOCK_BYTES;
-      continue;
+    if (run !== undefined && run[0] + run[1] === at) {
+      const next = { image: first, at: run[2] + run[1] };
+      if (isSame({ image: system, at }, next)) {
+        run[1] += BLOCK_BYTES;
+        continue;
+      }
     }
     const place = places.get(digestAt(system, at));
     if (place !== undefined) runs.push([at, BLOCK_BYTES, place]);
@@ -39,9 +42,10 @@ function digestAt(bytes: Uint8Array, at: number): string {
     .digest('base64');
 }
 
-function isSame(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): boolean {
-  if (bAt + BLOCK_BYTES > b.length) return false;
-  return (
-    Buffer.compare(a.subarray(aAt, aAt + BLOCK_BYTES), b.subarray(bAt, bAt + BLOCK_BYTES)) === 0
-  );
+type Place = { readonly image: Uint8Array; readonly at: number };
+
+function isSame(a: Place, b: Place): boolean {
+  if (b.at + BLOCK_BYTES > b.image.length) return false;
+  const [left, right] = [a, b].map(({ image, at }) => image.subarray(at, at + BLOCK_BYTES));
+  return Buffer.compare(left ?? new Uint8Array(), right ?? new Uint8Array()) === 0;
 }

@@ -51,8 +51,8 @@ const METADATA_FILE = /^metadata\/(?:[1-9][0-9]{0,5}\.root|timestamp|snapshot|ta
 const IMAGE_FILE = /^images\/[A-Za-z0-9][\w.-]{0,127}$/u;
 
 /**
- * Serves what machines boot from over HTTP: artifacts with HEAD and ranges, the script for iPXE, and
- * each machine's own farm file. Nothing that it sends is trusted by anybody. Throws `BootError`.
+ * Serves what machines boot from over HTTP: artifacts with HEAD and ranges, the script for iPXE,
+ * and each machine's own farm file. Nobody trusts what it sends. Throws `BootError`.
  */
 export async function openBootServer(wish: BootServerWish): Promise<BootServer> {
   const sent = new Map<string, number>();

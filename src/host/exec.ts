@@ -12,7 +12,7 @@ export type Command = {
   readonly args: readonly string[];
   /** What the program reads on standard input; secrets go here, never in `args`. */
   readonly stdin?: string | Uint8Array | OpenFile;
-  /** Where both its outputs go instead of being returned; it may outlive the program that opened it. */
+  /** Where both its outputs go instead of being returned; it may outlive who opened it. */
   readonly outputTo?: OpenFile;
   readonly deadlineMs?: number;
   /** The most the program may print. */

@@ -78,7 +78,7 @@ test('nothing but the release can be asked for', async () => {
   expect(posted.status).toBe(405);
 });
 
-test('a machine gets the same token each time, another machine another, the third none', async () => {
+test('a machine gets the same token each time, another machine another', async () => {
   const media = async (mac: string): Promise<ReturnType<typeof parseBootMedia>> => {
     const { body } = await get(`farm.cpio?mac=${mac}`);
     const text = Buffer.from(body).toString('latin1');
@@ -130,7 +130,8 @@ test('a port in use is said in a sentence', async () => {
 
 test('a range lies within the file, whatever was asked for', () => {
   fc.assert(
-    fc.property(fc.string(), fc.nat(), fc.nat(), fc.nat(1000), (text, a, b, lengthBytes) => {
+    fc.property(fc.tuple(fc.string(), fc.nat(), fc.nat()), fc.nat(1000), (asked, lengthBytes) => {
+      const [text, a, b] = asked;
       for (const header of [text, `bytes=${a}-${b}`, `bytes=${a}-`, `bytes=-${b}`]) {
         const range = rangeOf(header, lengthBytes);
         if (range === undefined || range === 'unsatisfiable') continue;

@@ -26,12 +26,13 @@ beforeAll(async () => {
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const honest = await makeRelease('honest');
   const liars = [
-    await tamper(honest, 'system.erofs', 'system.erofs'),
+    // In the order of the chain: what held at one mirror is not fetched from the next.
+    await tamper(honest, 'root.json', 'metadata/1.root.json', 'metadata/2.root.json'),
     await tamper(honest, 'timestamp.json', 'metadata/timestamp.json'),
     await tamper(honest, 'snapshot.json', 'metadata/snapshot.json'),
     await tamper(honest, 'targets.json', 'metadata/targets.json'),
-    await tamper(honest, 'root.json', 'metadata/1.root.json', 'metadata/2.root.json'),
     await tamper(honest, 'grid.json', 'grid.json'),
+    await tamper(honest, 'system.erofs', 'system.erofs'),
   ];
   lab = stack.use(await openLab({ name: 'tamper', accelerator: 'tcg' }));
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };

@@ -1,4 +1,4 @@
-/** Canonical JSON as The Update Framework signs it, written anew so that it checks the library's. */
+/** Canonical JSON as The Update Framework signs it: ours, so that it checks the library's. */
 export function canonicalize(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((item) => canonicalize(item)).join(',')}]`;
   if (typeof value === 'object' && value !== null) {

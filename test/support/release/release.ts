@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureKeys, ensureRoot, type RoleName } from '../../boot/release/keys.ts';
-import { signRelease } from '../../boot/release/metadata.ts';
-import { sha256Hex, utf8 } from '../../src/lib/bytes.ts';
+import { ensureKeys, ensureRoot, type RoleName } from '../../../boot/release/keys.ts';
+import { signRelease } from '../../../boot/release/metadata.ts';
+import { sha256Hex, utf8 } from '../../../src/lib/bytes.ts';
 import { canonicalize } from './canonical-json.ts';
 
 export type TestRelease = AsyncDisposable & {
