@@ -110,7 +110,7 @@ export const FILES: readonly ImageFile[] = [
   folder('/run', 'the state of this boot, in memory'),
   folder('/tmp', 'small files, in memory'),
   folder('/var', 'what dhcpcd keeps, in memory'),
-  folder('/mnt', 'the data disk'),
+  folder('/data', 'the data disk'),
 ];
 
 function made(path: string, product: Product, why: string, stages: readonly Stage[]): ImageFile {
