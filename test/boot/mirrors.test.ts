@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { boot, refusals } from '../support/boot.ts';
-import { type Fault, FAULTS, flipBit, openMirror, sendFile } from '../support/mirror.ts';
-import { makeRelease, type TestRelease } from '../support/release.ts';
+import { boot, refusals } from '../support/release/boot.ts';
+import { type Fault, FAULTS, flipBit, openMirror, sendFile } from '../support/release/mirror.ts';
+import { makeRelease, type TestRelease } from '../support/release/release.ts';
 
 let good: TestRelease;
 beforeAll(async () => {

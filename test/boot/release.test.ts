@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { findReuse } from '../../boot/release/reuse.ts';
 import { signRelease } from '../../boot/release/metadata.ts';
 import { DAY_MS } from '../../src/lib/units.ts';
-import { makeRelease, noise } from '../support/release.ts';
+import { makeRelease, noise } from '../support/release/release.ts';
 
 const nowMs = Date.UTC(2026, 10, 21);
 

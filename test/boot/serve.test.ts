@@ -8,7 +8,7 @@ import { parseBootMedia } from '../../src/artifact/spec.ts';
 import { exchange, type HttpAnswer } from '../../src/host/http.ts';
 import { signEnvelope } from '../../src/identity/envelope.ts';
 import { makeSecretKeys } from '../../src/identity/keys.ts';
-import { makeRelease, type TestRelease } from '../support/release.ts';
+import { makeRelease, type TestRelease } from '../support/release/release.ts';
 
 const events: ServeEvent[] = [];
 const { signing } = makeSecretKeys();

@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DAY_MS } from '../../src/lib/units.ts';
-import { boot, refusals } from '../support/boot.ts';
-import { FAULTS, openMirror, sendFile } from '../support/mirror.ts';
-import { keyIdOf, makeRelease, resign, writeNextRoot } from '../support/release.ts';
+import { boot, refusals } from '../support/release/boot.ts';
+import { FAULTS, openMirror, sendFile } from '../support/release/mirror.ts';
+import { keyIdOf, makeRelease, resign, writeNextRoot } from '../support/release/release.ts';
 
 const METADATA = ['timestamp', 'snapshot', 'targets'] as const;
 const nowMs = Date.now();
