@@ -99,8 +99,8 @@ export function isZero(bytes: Uint8Array): boolean {
 }
 
 /**
- * Makes an ext4 file system that can seal files (fs-verity). It is never told to go on by force, so
- * mke2fs looks for itself as well and refuses a disk that holds something or is in use.
+ * Makes an ext4 file system that can seal files (fs-verity). It takes the place of whatever is
+ * there: mke2fs refuses only what is mounted, so `readContent` has to have said that it is blank.
  */
 export async function formatExt4(wish: {
   readonly path: string;

@@ -73,7 +73,10 @@ export function znetSpecOf(wish: {
     id,
     address: nodeAddress(id, node),
     prefix: `${formatIpv6(`fd${id.slice(0, 10)}`.padEnd(32, '0'))}/48`,
-    peers: peers.toSorted((a, b) => (a.publicKey < b.publicKey ? -1 : 1)),
+    // A key is one peer's: whoever tells another's as its own is left out, if it comes later.
+    peers: peers.filter(
+      ({ publicKey }, at) => peers.findIndex((peer) => peer.publicKey === publicKey) === at,
+    ),
   };
 }
 

@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { capacitySchema, offerSchema } from '../../src/capacity/spec.ts';
+import {
+  capacityOf,
+  hardwareOf,
+  type Inventory,
+  RESERVE_BYTES,
+} from '../../src/capacity/status.ts';
+import { GiB, MiB } from '../../src/lib/units.ts';
+
+const MACHINE: Inventory = {
+  board: 'QEMU Standard PC',
+  processor: 'QEMU TCG',
+  processorCount: 2,
+  memoryBytes: 1024 * MiB,
+  networkCards: ['eth0 virtio_net 52:54:00:00:00:01'],
+  disks: ['vda 8.0 GiB solid-state'],
+  dataDisk: { lengthBytes: 8 * GiB, isRotating: false },
+};
+
+const anyMachine = fc.record({
+  ...Object.fromEntries(Object.entries(MACHINE).map(([name, value]) => [name, fc.constant(value)])),
+  processorCount: fc.integer({ min: 1, max: 1024 }),
+  memoryBytes: fc.integer({ min: 0, max: 16 * 1024 * GiB }),
+  dataDisk: fc.option(
+    fc.record({
+      lengthBytes: fc.integer({ min: 0, max: 100 * 1024 * GiB }),
+      isRotating: fc.boolean(),
+    }),
+  ),
+}) as unknown as fc.Arbitrary<Inventory>;
+
+test('what is offered is never more than there is, less the reserve', () => {
+  fc.assert(
+    fc.property(anyMachine, (machine) => {
+      const capacity = capacitySchema.parse(capacityOf(machine));
+      const diskBytes = machine.dataDisk?.lengthBytes ?? 0;
+      const imagesInMemory = machine.dataDisk?.isRotating !== false;
+      const memoryGiven = capacity.mruBytes + (imagesInMemory ? capacity.sruBytes : 0);
+      expect(memoryGiven).toBeLessThanOrEqual(Math.max(0, machine.memoryBytes - RESERVE_BYTES));
+      const diskGiven = capacity.hruBytes + (imagesInMemory ? 0 : capacity.sruBytes);
+      expect(diskGiven).toBeLessThanOrEqual(diskBytes - Math.min(diskBytes / 20, 10 * GiB));
+    }),
+  );
+});
+
+test('a machine of 1 GiB with a disk of 8 GiB offers this', () => {
+  expect(capacityOf(MACHINE)).toEqual({
+    cru: 2,
+    mruBytes: 816 * MiB,
+    sruBytes: 7782 * MiB,
+    hruBytes: 0,
+  });
+});
+
+test('without a disk a quarter of the memory holds images, and is not offered twice', () => {
+  const { mruBytes, sruBytes } = capacityOf({ ...MACHINE, dataDisk: null });
+  expect(sruBytes).toBe(204 * MiB);
+  expect(mruBytes + sruBytes).toBe(816 * MiB);
+});
+
+test('a machine too small for the system offers nothing', () => {
+  expect(capacityOf({ ...MACHINE, memoryBytes: 100 * MiB, dataDisk: null }).mruBytes).toBe(0);
+});
+
+test('facts longer than an offer may hold are cut', () => {
+  const hardware = hardwareOf({
+    ...MACHINE,
+    board: 'b'.repeat(500),
+    networkCards: Array.from({ length: 100 }, () => 'n'.repeat(300)),
+  });
+  expect(() => offerSchema.shape.hardware.parse(hardware)).not.toThrow();
+});

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { digestOf } from '../../src/container/oci.ts';
+import {
+  compareContainer,
+  type ContainerHave,
+  containerSpecOf,
+  linkNameOf,
+} from '../../src/container/plan.ts';
+import { containerStatus } from '../../src/container/status.ts';
+import { MiB } from '../../src/lib/units.ts';
+
+const SPEC = containerSpecOf({
+  contract: 'c0ffee'.padEnd(64, '0'),
+  container: {
+    kind: 'container',
+    name: 'web',
+    image: { sha256: 'ab'.repeat(32), lengthBytes: 4096, sources: ['http://10.0.0.1/w'] },
+    args: ['/bin/httpd'],
+    env: {},
+    uid: 1000,
+    cpuMillis: 250,
+    memoryBytes: 32 * MiB,
+    pidsMax: 16,
+    znet: null,
+    hosts: [],
+  },
+  node: '11'.repeat(32),
+  znet: null,
+});
+
+const RUNNING: ContainerHave = {
+  id: SPEC.id,
+  digest: digestOf(SPEC),
+  state: 'running',
+  pid: 42,
+  startedAtMs: 1_700_000_000_000,
+  oomKills: 0,
+  logBytes: 0,
+};
+
+test('a container that runs as it was signed is left alone', () => {
+  expect(compareContainer(SPEC, RUNNING).change).toBe('none');
+});
+
+test.each([
+  [{ state: 'stopped' }, 'update exited'],
+  [{ state: 'stopped', oomKills: 1 }, 'update out-of-memory'],
+  [{ state: 'created' }, 'update never-started'],
+  [{ digest: '00' }, 'replace other-wish'],
+  [{ digest: undefined }, 'replace other-wish'],
+  [{ digest: '00', state: 'stopped' }, 'replace other-wish'],
+] as const)('%j is met by %s', (change, expected) => {
+  const difference = compareContainer(SPEC, { ...RUNNING, ...change });
+  expect(`${difference.change} ${difference.because}`).toBe(expected);
+});
+
+test('what is reported is what the kernel shows, in a sentence', () => {
+  expect(containerStatus(SPEC, RUNNING)).toEqual({
+    state: 'running',
+    because: '',
+    pid: 42,
+    startedAtMs: 1_700_000_000_000,
+  });
+  const killed = containerStatus(SPEC, { ...RUNNING, state: 'stopped', oomKills: 2 });
+  expect(killed).toEqual({ state: 'stopped', because: 'it took more than its 32.0 MiB of memory' });
+});
+
+test('names fit where they go: crun’s folder and the kernel’s 15 characters', () => {
+  expect(SPEC.id).toBe('c0ffee0000000000-web');
+  expect(linkNameOf(SPEC.id)).toMatch(/^c-[0-9a-f]{12}$/);
+});

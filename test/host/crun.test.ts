@@ -1,0 +1,43 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { listContainers, parseStat, readProcess } from '../../src/host/crun.ts';
+
+const TAIL = '1 2 3 0 -1 4194560 0 0 0 0 1 2 3 4 20 0 1 0 209574 999 0';
+
+test('a process is told by its start time, whatever it calls itself', () => {
+  expect(parseStat(`7 (sh) S ${TAIL}`)).toEqual({ startTicks: 209_574 });
+  expect(parseStat(`7 (a) R 1 ( b) S ${TAIL}`)).toEqual({ startTicks: 209_574 });
+});
+
+test('a zombie is dead', () => {
+  expect(parseStat(`7 (sh) Z ${TAIL}`)).toBeUndefined();
+  expect(parseStat('')).toBeUndefined();
+});
+
+test('containers are found in what crun keeps, and a process id used again is not one', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'zos-crun-'));
+  onTestFinished(async () => rm(root, { recursive: true }));
+  const own = await readProcess(process.pid);
+  const ticks = own?.startTicks ?? -1;
+  const make = async (id: string, startTicks: number, files: readonly string[]): Promise<void> => {
+    await mkdir(join(root, id));
+    const status = { pid: process.pid, 'process-start-time': startTicks, bundle: `/b/${id}` };
+    await writeFile(join(root, id, 'status'), JSON.stringify(status));
+    const config = { annotations: { 'zos.id': id }, process: { args: ['x'] } };
+    await writeFile(join(root, id, 'config.json'), JSON.stringify(config));
+    for (const file of files) await writeFile(join(root, id, file), '');
+  };
+  await make('runs', ticks, []);
+  await make('waits', ticks, ['exec.fifo']);
+  await make('ended', ticks + 1, []);
+  await mkdir(join(root, 'half-made'));
+  const states = await listContainers(root);
+  expect(states.map(({ id, state }) => `${id} ${state}`).toSorted()).toEqual([
+    'ended stopped',
+    'runs running',
+    'waits created',
+  ]);
+  expect(states[0]?.annotations['zos.id']).toBe(states[0]?.id);
+});
