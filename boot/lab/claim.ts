@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { removeNamespace } from '../../src/host/lab/netns.ts';
-import { listLinks, listNamespaces, listRoutes } from '../../src/host/net/ip.ts';
+import { listLinks, listNamespaces, listRoutes, runIp } from '../../src/host/net/ip.ts';
 import { BootError } from '../errors.ts';
 
 /** Says which lab belongs to which process, one file a lab; only root can write here. */
@@ -56,7 +56,7 @@ function claimOf(number: number, name: string): Claim {
   return {
     number,
     netns,
-    hostLink: `zoslab${number}`,
+    hostLink: hostLinkOf(number),
     prefix: `10.91.${number}`,
     prefix6: `fd5a:6f73:91:${number.toString(16)}`,
     folder,
@@ -84,6 +84,10 @@ async function write({ number, folder }: Claim, name: string): Promise<boolean> 
 
 /** Takes down what a lab of this number had, by name; what is not there is no error. */
 async function release(number: number, folder: string): Promise<void> {
+  // The kernel takes a namespace's links down later, by itself; this end goes now.
+  const hostLink = hostLinkOf(number);
+  const links = await listLinks();
+  if (links.some(({ name }) => name === hostLink)) await runIp([`link delete dev ${hostLink}`]);
   const own = new RegExp(`^zos-lab-${number}(?:-[a-z0-9-]+)?$`, 'u');
   for (const netns of await listNamespaces()) if (own.test(netns)) await removeNamespace(netns);
   await rm(folder, { recursive: true, force: true });
@@ -116,6 +120,10 @@ async function takenNumbers(): Promise<ReadonlySet<number>> {
   ];
   const numbers = texts.map((text) => Number(/^10\.91\.(\d+)\./u.exec(text)?.[1] ?? Number.NaN));
   return new Set(numbers.filter((number) => Number.isInteger(number)));
+}
+
+function hostLinkOf(number: number): string {
+  return `zoslab${number}`;
 }
 
 function pathOf(number: number): string {
