@@ -4,8 +4,6 @@ import { isMountPoint, mount, unmount } from '../host/mount.ts';
 import { runIp } from '../host/net/ip.ts';
 import type { Driver } from '../lib/driver.ts';
 import { ZosError } from '../lib/errors.ts';
-import { imageMountPath } from '../zosfs/plan.ts';
-import { namespaceOf, TUNNEL_MTU_BYTES } from '../znet/plan.ts';
 import { BUNDLE_ROOT, LOG_BYTES_MAX, logPath, observeContainers } from './observe.ts';
 import { hostsFile, MOUNT_POINTS, MOUNT_POINTS_NEEDED, ociConfig } from './oci.ts';
 import { compareContainer, type ContainerHave, type ContainerSpec, linkNameOf } from './plan.ts';
@@ -30,10 +28,9 @@ export function containerDriver(): Driver<ContainerSpec, ContainerHave> {
 
 /** Makes the container, gives it its network while it waits, and starts it; or leaves none. */
 async function startFresh(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
-  const rootPath = imageMountPath(spec.container.image.sha256);
-  const mountPoints = await findMountPoints(rootPath);
+  const mountPoints = await findMountPoints(spec.rootPath);
   const bundlePath = `${BUNDLE_ROOT}/${spec.id}`;
-  await writeBundle(spec, { rootPath, bundlePath, mountPoints });
+  await writeBundle(spec, { bundlePath, mountPoints });
   await mountLog(spec.id, signal);
   await using output = await open(logPath(spec.id), 'a', 0o600);
   try {
@@ -108,15 +105,15 @@ async function mountLog(id: string, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Joins the waiting container to its znet by a pair of links: `eth0` inside, the other in the
- * znet's namespace with a route to this container alone. The links go when the container does.
+ * Joins the waiting container to its network by a pair of links: `eth0` inside, the other in the
+ * network's namespace with a route to this container alone. The links go when the container does.
  */
 async function attach(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
-  if (spec.znet === null) return;
-  const { id, address } = spec.znet;
+  if (spec.attachment === null) return;
+  const { netns, address, mtuBytes } = spec.attachment;
   const pid = await pidOf(spec.id);
   const link = linkNameOf(spec.id);
-  const mtu = `mtu ${TUNNEL_MTU_BYTES}`;
+  const mtu = `mtu ${mtuBytes}`;
   const znetSide = [
     `link add dev ${link} ${mtu} type veth peer name eth0 ${mtu} netns ${pid}`,
     `link set dev ${link} addrgenmode none up`,
@@ -129,7 +126,7 @@ async function attach(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
     `address add ${address}/128 dev eth0 nodad`,
     'route add default via fe80::1 dev eth0',
   ];
-  await runIp(znetSide, { netns: namespaceOf(id), signal });
+  await runIp(znetSide, { netns, signal });
   await runIp(inside, { netns: { pid }, signal });
 }
 

@@ -42,11 +42,12 @@ async function readBootMs(): Promise<number> {
   return Number(/^btime (\d+)$/mu.exec(text)?.[1] ?? 0) * SECOND_MS;
 }
 
+/** Where a container's outputs are kept. */
 export function logPath(id: string): string {
   return `${BUNDLE_ROOT}/${id}/log/log`;
 }
 
-/** The end of a container's log, as long as it is not longer than told; empty when there is none. */
+/** The end of a container's log, not longer than told; empty when there is none. */
 export async function readLogTail(id: string, bytesMax: number): Promise<Uint8Array> {
   const path = logPath(id);
   const size = (await stat(path).catch(() => undefined))?.size ?? 0;

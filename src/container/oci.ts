@@ -5,8 +5,6 @@ import type { ContainerSpec } from './plan.ts';
 
 /** What the bundle's maker knows beside the wish. */
 export type Ground = {
-  /** Where the image is mounted. */
-  readonly rootPath: string;
   /** The bundle's folder. */
   readonly bundlePath: string;
   /** Paths in the image at which something can be mounted: it is read-only, none can be made. */
@@ -52,7 +50,7 @@ export function ociConfig(spec: ContainerSpec, ground: Ground): Record<string, u
     ociVersion: '1.0.2',
     hostname: container.name,
     annotations: { [ANNOTATION.id]: spec.id, [ANNOTATION.digest]: digestOf(spec) },
-    root: { path: ground.rootPath, readonly: true },
+    root: { path: spec.rootPath, readonly: true },
     process: {
       terminal: false,
       user: { uid: container.uid, gid: container.uid, umask: 0o022 },
@@ -87,7 +85,7 @@ export function ociConfig(spec: ContainerSpec, ground: Ground): Record<string, u
 
 /** The lines of its `/etc/hosts`. */
 export function hostsFile(spec: ContainerSpec): string {
-  const own = spec.znet === null ? [] : [`${spec.znet.address} ${spec.container.name}`];
+  const own = spec.attachment === null ? [] : [`${spec.attachment.address} ${spec.container.name}`];
   const others = spec.container.hosts.map(({ name, address }) => `${address} ${name}`);
   return `${['127.0.0.1 localhost', '::1 localhost', ...own, ...others].join('\n')}\n`;
 }

@@ -1,4 +1,3 @@
-import { containerAddress, nodeAddress } from '../znet/address.ts';
 import type { Difference } from '../lib/driver.ts';
 import { NO_DIFFERENCE } from '../lib/driver.ts';
 import { sha256Hex, utf8 } from '../lib/bytes.ts';
@@ -11,13 +10,17 @@ export type ContainerSpec = {
   readonly id: string;
   readonly contract: string;
   readonly container: Container;
-  readonly znet: {
-    /** 32 hex digits, which also name its network namespace. */
-    readonly id: string;
-    readonly address: string;
-    /** The node's own address in it. */
-    readonly nodeAddress: string;
-  } | null;
+  /** Where its image is mounted. */
+  readonly rootPath: string;
+  readonly attachment: Attachment | null;
+};
+
+/** Where a container is joined to a network. */
+export type Attachment = {
+  /** The network namespace at the other end of its link. */
+  readonly netns: string;
+  readonly address: string;
+  readonly mtuBytes: number;
 };
 
 /** What is there of a container. */
@@ -38,28 +41,9 @@ export function containerIdOf(contractId: string, name: string): string {
   return `${contractId.slice(0, 16)}-${name}`;
 }
 
-/** Resolves what the contract leaves to be derived. */
-export function containerSpecOf(wish: {
-  readonly contract: string;
-  readonly container: Container;
-  readonly node: string;
-  /** The id of the znet that the container names, if it names one. */
-  readonly znet: string | null;
-}): ContainerSpec {
-  const { contract, container, node, znet } = wish;
-  return {
-    id: containerIdOf(contract, container.name),
-    contract,
-    container,
-    znet:
-      znet === null
-        ? null
-        : {
-            id: znet,
-            address: containerAddress(znet, node, container.name),
-            nodeAddress: nodeAddress(znet, node),
-          },
-  };
+/** The wish under the id that it has on a node. */
+export function containerSpecOf(wish: Omit<ContainerSpec, 'id'>): ContainerSpec {
+  return { id: containerIdOf(wish.contract, wish.container.name), ...wish };
 }
 
 /** A container is never changed, only made anew or started again: what runs is what was signed. */

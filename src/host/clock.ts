@@ -12,6 +12,7 @@ export type ClockReading = {
   readonly uptimeMs: number;
 };
 
+/** Reads both clocks of the machine. */
 export async function readClock(): Promise<ClockReading> {
   const [seconds = '0'] = (await readFile('/proc/uptime', 'utf8')).split(' ');
   return { nowMs: Date.now(), uptimeMs: Math.round(Number(seconds) * SECOND_MS) };

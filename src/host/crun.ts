@@ -42,12 +42,9 @@ export async function createContainer(
   await crun(wish, ['create', '--bundle', wish.bundle, wish.id], to);
 }
 
+/** Starts a container that waits to be. */
 export async function startContainer(wish: CrunWish): Promise<void> {
   await crun(wish, ['start', wish.id]);
-}
-
-export async function killContainer(wish: CrunWish & { readonly name: string }): Promise<void> {
-  await crun(wish, ['kill', wish.id, wish.name]);
 }
 
 /** Ends what still runs, and takes away its cgroup and all that crun knows of it. */

@@ -53,8 +53,8 @@ export async function readText(path: string, bytesMax: number): Promise<string |
 
 /**
  * Hands a secret to a program as an open file that has no name any more: `/proc/self/fd/0` can be
- * opened on it, which it can't on the socket that Node gives for a pipe. It lies in memory (`folder`
- * has to be on a tmpfs) and is overwritten when `use` is done. Overwrites `secret` as well.
+ * opened on it, which it can't on the socket that Node gives for a pipe. It lies in memory, as
+ * `folder` has to be on a tmpfs. The file is overwritten when `use` is done, and so is `secret`.
  */
 export async function withSecretFile<T>(
   wish: { readonly folder: string; readonly secret: Uint8Array },

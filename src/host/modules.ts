@@ -18,6 +18,7 @@ export type ModulesLoaded = {
   readonly failed: readonly string[];
 };
 
+/** Reads which modules the image has and what they drive. */
 export async function readModuleIndex(path: string = MODULE_INDEX_PATH): Promise<ModuleIndex> {
   // The image is verified before it is mounted, so what is in it is trusted as it stands.
   return JSON.parse(await readFile(path, 'utf8')) as ModuleIndex;

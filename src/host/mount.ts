@@ -30,6 +30,7 @@ export async function isMountPoint(path: string): Promise<boolean> {
   return (await listMounts()).some((mount) => mount.path === path);
 }
 
+/** Mounts one file system. */
 export async function mount({ type, source, path, options, signal }: MountWish): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o755 });
   await run({

@@ -2,7 +2,8 @@ import { containerSpecOf } from '../container/plan.ts';
 import type { VerifiedContract } from '../contract/verify.ts';
 import { formatBytes } from '../lib/units.ts';
 import { znetIdOf } from '../znet/address.ts';
-import { znetSpecOf } from '../znet/plan.ts';
+import { attachmentOf, znetSpecOf } from '../znet/plan.ts';
+import { imageMountPath } from '../zosfs/plan.ts';
 import type { Znet, ZnetEnd } from '../znet/spec.ts';
 import type { NamedFile } from '../lib/names.ts';
 import { type Fact, type Graph, graphOf, type Item, itemOf } from './loop/graph.ts';
@@ -122,7 +123,12 @@ function containerItems(contract: VerifiedContract, { node }: Ground): readonly 
   return contract.workloads.flatMap((workload) => {
     if (workload.kind !== 'container') return [];
     const znet = workload.znet === null ? null : znetIdOf(contract.tenant, workload.znet);
-    const spec = containerSpecOf({ contract: contract.id, container: workload, node, znet });
+    const spec = containerSpecOf({
+      contract: contract.id,
+      container: workload,
+      rootPath: imageMountPath(workload.image.sha256),
+      attachment: znet === null ? null : attachmentOf({ znet, node, container: workload.name }),
+    });
     const deps = ['clock-synced', `contract-valid ${contract.id}`];
     deps.push(`image ${workload.image.sha256}`);
     if (znet !== null) deps.push(`znet ${znet}`);

@@ -1,5 +1,5 @@
 import { type Difference, NO_DIFFERENCE } from '../lib/driver.ts';
-import { formatIpv6, nodeAddress, nodeSubnet } from './address.ts';
+import { containerAddress, formatIpv6, nodeAddress, nodeSubnet } from './address.ts';
 import type { Znet, ZnetEnd } from './spec.ts';
 
 /** IPv6 packets of 1500 bytes less what WireGuard wraps around them (IPv6 outside). */
@@ -8,7 +8,7 @@ export const TUNNEL_MTU_BYTES = 1420;
 /** Often enough for every home router to keep the way back open. */
 export const KEEPALIVE_SECONDS = 25;
 
-/** A tunnel is taken for dead when it had no handshake for so long: WireGuard tries for 3 minutes. */
+/** A tunnel without a handshake for so long is dead: WireGuard makes one each two minutes. */
 const HANDSHAKE_AGE_MS_MAX = 180_000;
 
 /** A znet's end on this node, with the peers whose keys are known. */
@@ -86,6 +86,16 @@ function peerOf(id: string, node: string, end: ZnetEnd): ZnetPeer {
   const subnet = nodeSubnet(id, node);
   const endpoint = host === undefined ? null : `${host}:${end.port}`;
   return { node, publicKey: end.publicKey, endpoint, subnet };
+}
+
+/** Where and how a container is joined to a znet on a node. */
+export function attachmentOf(wish: {
+  readonly znet: string;
+  readonly node: string;
+  readonly container: string;
+}): { readonly netns: string; readonly address: string; readonly mtuBytes: number } {
+  const address = containerAddress(wish.znet, wish.node, wish.container);
+  return { netns: namespaceOf(wish.znet), address, mtuBytes: TUNNEL_MTU_BYTES };
 }
 
 /** The peers that are missing or set otherwise, and those that nobody wants. */

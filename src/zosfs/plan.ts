@@ -18,10 +18,12 @@ export type ImageHave = {
 
 export const MOUNT_FOLDER = '/run/zos/images/mnt';
 
+/** Where an image's file lies. */
 export function imagePath({ folder }: Pick<ImageGround, 'folder'>, sha256: string): string {
   return `${folder}/${sha256}.erofs`;
 }
 
+/** Where an image is mounted. */
 export function imageMountPath(sha256: string, mountFolder = MOUNT_FOLDER): string {
   return `${mountFolder}/${sha256}`;
 }

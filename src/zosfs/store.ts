@@ -78,6 +78,7 @@ export async function keepImage(
   await syncFolder(ground.folder);
 }
 
+/** Throws an image's file away. */
 export async function dropImage(sha256: string, ground: ImageGround): Promise<void> {
   await rm(imagePath(ground, sha256), { force: true });
 }

@@ -22,12 +22,13 @@ const WEB: Container = {
 };
 
 function specOf(container: Container): ReturnType<typeof containerSpecOf> {
-  const znet = container.znet === null ? null : '5e'.repeat(16);
-  return containerSpecOf({ contract: CONTRACT, container, node: '11'.repeat(32), znet });
+  const attachment =
+    container.znet === null ? null : { netns: 'zn-5e', address: 'fd5e::8001', mtuBytes: 1420 };
+  const rootPath = '/run/zos/images/mnt/ab';
+  return containerSpecOf({ contract: CONTRACT, container, rootPath, attachment });
 }
 
 const GROUND = {
-  rootPath: '/run/zos/images/mnt/ab',
   bundlePath: '/run/zos/containers/c0ffee-web',
   mountPoints: new Set<string>(MOUNT_POINTS),
 };
@@ -110,7 +111,7 @@ test('nothing is mounted where the image has no place for it', () => {
 test('the names of the deployment, and its own, are in its hosts file', () => {
   const lines = hostsFile(specOf(WEB)).trim().split('\n');
   expect(lines.slice(0, 2)).toEqual(['127.0.0.1 localhost', '::1 localhost']);
-  expect(lines[2]).toMatch(/^fd5e:5e5e:5e5e:[0-9a-f:]+ web$/);
+  expect(lines[2]).toBe('fd5e::8001 web');
   expect(lines[3]).toBe('fd00::5 db');
   expect(hostsFile(specOf({ ...WEB, znet: null }))).not.toContain(' web');
 });

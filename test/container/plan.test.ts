@@ -24,8 +24,8 @@ const SPEC = containerSpecOf({
     znet: null,
     hosts: [],
   },
-  node: '11'.repeat(32),
-  znet: null,
+  rootPath: '/run/zos/images/mnt/ab',
+  attachment: null,
 });
 
 const RUNNING: ContainerHave = {

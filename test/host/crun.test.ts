@@ -16,7 +16,7 @@ test('a zombie is dead', () => {
   expect(parseStat('')).toBeUndefined();
 });
 
-test('containers are found in what crun keeps, and a process id used again is not one', async () => {
+test('containers are found in what crun keeps; a process id used again is none', async () => {
   const root = await mkdtemp(join(tmpdir(), 'zos-crun-'));
   onTestFinished(async () => rm(root, { recursive: true }));
   const own = await readProcess(process.pid);

@@ -27,7 +27,7 @@ test('a file that is not there is none; one that is too long is refused', async 
   await expect(readText(join(folder, 'long'), 10)).rejects.toThrow('longer than the 10 bytes');
 });
 
-test('a program reads a secret by descriptor; no name of it is left, and its bytes are wiped', async () => {
+test('a program reads a secret by descriptor; it has no name, and is wiped', async () => {
   const secret = utf8('not to be seen');
   const read = await withSecretFile({ folder, secret }, async (file) => {
     expect(await readdir(folder)).toEqual([]);

@@ -1,8 +1,8 @@
 /**
  * The host's rules: nothing comes in but answers, the neighbours' IPv6 messages without which there
  * is no IPv6 (RFC 4890 section 4.4), and WireGuard, which is silent to strangers; nothing is passed
- * on. The table is replaced as a whole, in one transaction; the ports are a set of their own, filled
- * as tenants' networks come and go.
+ * on. The table is replaced as a whole, in one transaction; the ports are a set of their own, which
+ * is filled as tenants' networks come and go.
  */
 export const FIREWALL = { family: 'inet', table: 'zos' } as const;
 
@@ -24,7 +24,8 @@ table inet zos {
     iif lo accept
     ct state established,related accept
     ct state invalid drop
-    icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+    ip6 hoplimit 255 icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+    ip6 hoplimit 255 icmpv6 type nd-neighbor-advert accept
     icmpv6 type { mld-listener-query } ip6 saddr fe80::/10 accept
     icmpv6 type { packet-too-big, time-exceeded, parameter-problem, destination-unreachable } accept
     udp sport 67 udp dport 68 accept

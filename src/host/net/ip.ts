@@ -110,7 +110,7 @@ export function insideNamespace(netns: string, args: readonly string[]): readonl
 
 async function ip(args: readonly string[], where: Where, stdin?: string): Promise<string> {
   const { netns, signal } = where;
-  // `-n` looks below /run/netns, which a path may leave again: no name has to be made for a process.
+  // `-n` looks below /run/netns, which a path may leave again: a process needs no name there.
   const name = typeof netns === 'object' ? `../../proc/${netns.pid}/ns/net` : netns;
   return run({
     file: 'ip',

@@ -46,9 +46,9 @@ export type WgWish = {
 };
 
 /**
- * Makes a private key and gives it to the kernel, with peers in the same call; it is in no argument,
- * no named file and no answer, and this process forgets it at once. `showInterface` tells the
- * public half.
+ * Makes a private key and gives it to the kernel, with peers in the same call; it is in no
+ * argument, no named file and no answer, and this process forgets it at once. `showInterface`
+ * tells the public half.
  */
 export async function setNewKey(
   wish: WgWish & { readonly secretFolder?: string },
