@@ -4,7 +4,7 @@ import type { ContractStore } from '../contract/store.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
-import { formatDuration, HOUR_MS } from '../lib/units.ts';
+import { formatDuration, HOUR_MS, MINUTE_MS } from '../lib/units.ts';
 import type { NodeBody } from '../sdk/index.ts';
 import type { ZnetHave } from '../znet/plan.ts';
 import { znetEndOf } from '../znet/status.ts';
@@ -22,6 +22,8 @@ import { openQuestions } from './questions.ts';
 import { openReporter, type Reporter, type ReportParts } from './report.ts';
 import { type Statement, statementsOf } from './status.ts';
 import { imagesOf, wishesOf } from './wishes.ts';
+
+const STEP_MS_MAX = 2 * MINUTE_MS;
 
 /** Everything that the agent needs of the machine and of the grid, brought up. */
 export type AgentParts = {
@@ -88,6 +90,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const loop: Loop = openLoop({
     drivers: parts.drivers,
     lookAgainMs: parts.lookAgainMs,
+    stepMsMax: STEP_MS_MAX,
     clock,
     chance,
     wantOf: () => {

@@ -31,7 +31,10 @@ export type Holdings = {
   /** Cancelled or past their end, and not yet told to the directory. */
   readonly ended: ReadonlyMap<string, SignedContract>;
   readonly peers: Peers;
-  /** Takes in what the directory has; one bad thing changes nothing and holds up nothing. */
+  /**
+   * Takes in what the directory has; one bad thing changes nothing and holds up nothing. Throws
+   * only when something good could not be stored.
+   */
   readonly take: (wants: Wants, nowMs: number) => Promise<void>;
   /** Ends what is past its end; only with a clock that can be trusted. */
   readonly expire: (nowMs: number) => void;
@@ -106,17 +109,19 @@ class Ledger implements Holdings {
       await this.#guard('cancellation', async () => this.#cancel(cancellation, tenant, nowMs));
     }
     const listed = new Set<string>();
+    const unkept: unknown[] = [];
     for (const { contract, tenant } of wants.contracts) {
       const digest = digestOf(contract);
       listed.add(digest);
-      await this.#guard('contract', async () => {
-        await this.#accept({ signed: contract, signer: tenant }, digest, nowMs);
-      });
+      const kept = { signed: contract, signer: tenant };
+      await this.#accept(kept, digest, nowMs).catch((error: unknown) => unkept.push(error));
     }
     for (const digest of this.refused.keys()) if (!listed.has(digest)) this.refused.delete(digest);
     for (const { receipt, node } of wants.peers) {
       await this.#guard('peer', async () => this.peers.take(receipt, node));
     }
+    // A good contract that the disk did not take is no bad contract: it has to come again.
+    if (unkept.length > 0) throw unkept[0];
   }
 
   expire(nowMs: number): void {
@@ -167,14 +172,16 @@ class Ledger implements Holdings {
       nowMs,
     });
     for (const held of this.held.values()) if (held.digest === digest) return;
+    let contract: VerifiedContract;
     try {
-      const contract = verifyContract(carried, know, grid);
-      await store.put({ kind: 'contract', name: contract.id }, kept);
-      this.held.set(contract.id, contract);
-      this.refused.delete(digest);
+      contract = verifyContract(carried, know, grid);
     } catch (error) {
       this.#refuse(carried, digest, error);
+      return;
     }
+    await store.put({ kind: 'contract', name: contract.id }, kept);
+    this.held.set(contract.id, contract);
+    this.refused.delete(digest);
   }
 
   #refuse(carried: { contract: Envelope; tenant: Envelope }, digest: string, error: unknown): void {

@@ -54,7 +54,8 @@ export function openReporter(parts: ReportParts): Reporter {
 function openOutbox(parts: ReportParts): Reporter {
   const waiting = new Map<string, Statement>();
   const said = new Map<string, Said>();
-  let alarm = Promise.withResolvers<void>();
+  /** Ends the wait between two rounds; whatever is said meanwhile is looked at at once. */
+  let rest = new AbortController();
   const sendOne = async (key: string, statement: Statement): Promise<void> => {
     const { grid, node, clock, sending } = parts;
     const atMs = clock();
@@ -83,25 +84,22 @@ function openOutbox(parts: ReportParts): Reporter {
         if (said.get(key)?.text === JSON.stringify(statement)) waiting.delete(key);
         else waiting.set(key, statement);
       }
-      if (waiting.size > 0) alarm.resolve();
+      if (waiting.size > 0) rest.abort();
     },
     run: async (signal) => {
-      signal.addEventListener('abort', () => alarm.resolve(), { once: true });
+      signal.addEventListener('abort', () => rest.abort(), { once: true });
       for (let failures = 0; !signal.aborted;) {
+        rest = new AbortController();
         try {
           await sendDue();
           failures = 0;
         } catch (error) {
           failures += 1;
           parts.onTrouble('receipt', error);
-          await parts.sleep(retryMs(failures, parts.chance()), signal);
-          continue;
         }
-        if (waiting.size > 0) await parts.sleep(QUIET_MS, signal);
-        else {
-          alarm = Promise.withResolvers<void>();
-          if (!signal.aborted) await alarm.promise;
-        }
+        if (signal.aborted) return;
+        if (failures > 0) await parts.sleep(retryMs(failures, parts.chance()), signal);
+        else await parts.sleep(waiting.size > 0 ? QUIET_MS : HEARTBEAT_MS, rest.signal);
       }
     },
   };

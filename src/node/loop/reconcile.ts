@@ -7,7 +7,6 @@ import { plan } from './plan.ts';
 import type { Have, Step } from './step.ts';
 
 const OBSERVE_MS_MAX = 20 * SECOND_MS;
-const STEP_MS_MAX = 60 * SECOND_MS;
 const STEPS_AT_ONCE = 8;
 
 /** One look at the machine and what follows from it. */
@@ -22,6 +21,8 @@ export type LoopParts = {
   readonly drivers: Drivers;
   /** The machine is looked at so often even when nobody says that something changed. */
   readonly lookAgainMs: number;
+  /** How long one step may take. */
+  readonly stepMsMax: number;
   /** What is wanted, which may lean on what is there (a port that the kernel chose). */
   readonly wantOf: (sight: Sight) => Graph;
   /** Told after every look, before its steps are carried out. */
@@ -63,7 +64,7 @@ export function openLoop(parts: LoopParts): Loop {
       sight,
       drivers,
       busy,
-      deadlineMs: STEP_MS_MAX,
+      deadlineMs: parts.stepMsMax,
       stepsAtOnce: STEPS_AT_ONCE,
       clock,
       signal,

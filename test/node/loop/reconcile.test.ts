@@ -1,0 +1,147 @@
+import { expect, test } from 'vitest';
+import type { Driver } from '../../../src/lib/driver.ts';
+import { graphOf, itemOf } from '../../../src/node/loop/graph.ts';
+import { loopDriver } from '../../../src/node/loop/observation.ts';
+import { openLoop, type View } from '../../../src/node/loop/reconcile.ts';
+import { printPlan } from '../../../src/node/loop/step.ts';
+
+type Thing = { readonly value: number };
+
+/** Things by id that answer when the test lets them. */
+function makeDriver(kind: string, things: Map<string, Thing>, told: string[]) {
+  const driver: Driver<Thing & { id: string }, Thing> = {
+    kind,
+    observe: async () => new Map(things),
+    compare: (spec, have) =>
+      spec.value === have.value
+        ? { change: 'none', because: '' }
+        : { change: 'update', because: 'other value' },
+    create: async ({ id, value }) => {
+      told.push(`create ${kind} ${id}`);
+      things.set(id, { value });
+    },
+    update: async ({ id, value }) => {
+      told.push(`update ${kind} ${id}`);
+      things.set(id, { value });
+    },
+    remove: async (id) => {
+      told.push(`remove ${kind} ${id}`);
+      things.delete(id);
+    },
+  };
+  return driver;
+}
+
+function wantOf(kind: string, ids: readonly string[]) {
+  const items = ids.map((id) => itemOf({ kind, id, spec: { id, value: 1 }, deps: [] }));
+  return graphOf({ kinds: [kind], items, facts: [] });
+}
+
+type LoopWish = {
+  readonly driver: Driver<Thing & { id: string }, Thing>;
+  readonly ids: readonly string[];
+  readonly stepMsMax?: number;
+  /** Ends the loop when it returns true. */
+  readonly isOver: (view: View) => boolean;
+};
+
+async function runLoop({ driver, ids, stepMsMax = 1000, isOver }: LoopWish): Promise<string[]> {
+  const plans: string[] = [];
+  const ending = new AbortController();
+  const loop = openLoop({
+    drivers: new Map([[driver.kind, loopDriver(driver)]]),
+    lookAgainMs: 20,
+    stepMsMax,
+    wantOf: () => wantOf(driver.kind, ids),
+    onView: (view) => {
+      plans.push(printPlan(view.steps, 0).replaceAll(/, -?[\d.]+ s more/gu, ''));
+      if (isOver(view)) ending.abort();
+    },
+    onFailure: (key, sentence) => plans.push(`failed ${key}: ${sentence}\n`),
+    clock: () => Math.round(performance.now()),
+    chance: () => 0,
+  });
+  await loop.run(ending.signal);
+  return plans;
+}
+
+test('it looks, works, and looks again until there is nothing to do', async () => {
+  const told: string[] = [];
+  const things = new Map([['old', { value: 1 }]]);
+  const plans = await runLoop({
+    driver: makeDriver('lamp', things, told),
+    ids: ['a', 'b'],
+    isOver: ({ steps }) => steps.length === 0,
+  });
+  expect(told).toEqual(['remove lamp old', 'create lamp a', 'create lamp b']);
+  expect([...things.keys()]).toEqual(['a', 'b']);
+  expect(plans).toHaveLength(2);
+});
+
+test('a step that hangs is told to stop, and not started a second time while it hangs', async () => {
+  const told: string[] = [];
+  const signals: AbortSignal[] = [];
+  const driver: ReturnType<typeof makeDriver> = {
+    ...makeDriver('lamp', new Map(), told),
+    create: async (_spec, signal) => {
+      signals.push(signal);
+      await new Promise(() => undefined);
+    },
+  };
+  let looks = 0;
+  const plans = await runLoop({
+    driver,
+    ids: ['a'],
+    stepMsMax: 30,
+    isOver: () => (looks += 1) > 4,
+  });
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+  expect(plans).toContain('failed lamp a: It did not end within 0.0 s.\n');
+  expect(plans.at(-1)).toBe('wait lamp a: busy: an earlier step has not ended yet\n');
+});
+
+test('one thing that fails does not keep the others waiting', async () => {
+  const told: string[] = [];
+  const things = new Map<string, Thing>();
+  const good = makeDriver('lamp', things, told);
+  const driver: typeof good = {
+    ...good,
+    create: async (spec, signal) => {
+      if (spec.id === 'bad') throw new Error('broken glass');
+      return good.create(spec, signal);
+    },
+  };
+  let looks = 0;
+  const plans = await runLoop({
+    driver,
+    ids: ['bad', 'a', 'b'],
+    isOver: () => (looks += 1) > 1,
+  });
+  expect([...things.keys()]).toEqual(['a', 'b']);
+  expect(plans.at(-1)).toBe('wait lamp bad: back-off: broken glass (try 1)\n');
+});
+
+test('told to end, it tells the step under way to stop, and ends', async () => {
+  const ending = new AbortController();
+  const stopped: unknown[] = [];
+  const driver: ReturnType<typeof makeDriver> = {
+    ...makeDriver('lamp', new Map(), []),
+    create: async (_spec, signal) => {
+      setTimeout(() => ending.abort(), 10);
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      stopped.push(signal.aborted);
+    },
+  };
+  const loop = openLoop({
+    drivers: new Map([['lamp', loopDriver(driver)]]),
+    lookAgainMs: 20,
+    stepMsMax: 60_000,
+    wantOf: () => wantOf('lamp', ['a']),
+    onView: () => undefined,
+    onFailure: () => undefined,
+    clock: () => Math.round(performance.now()),
+    chance: () => 0,
+  });
+  await loop.run(ending.signal);
+  expect(stopped).toEqual([true]);
+});
