@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ExecError, run, start } from '../../src/host/exec.ts';
 import { BootError } from '../errors.ts';
@@ -74,5 +75,21 @@ export async function askBot<T>(bot: Bot, args: readonly string[], form: z.ZodTy
     const refusal = refusalSchema.safeParse(last.startsWith('{') ? JSON.parse(last) : undefined);
     const sentence = refusal.success ? refusal.data.error.sentence : cause.message;
     throw new BootError('PROGRAM_FAILED', sentence, { cause, facts: { args } });
+  }
+}
+
+const nodesSchema = z.array(z.object({ id: z.string(), isOnline: z.boolean() }));
+const ASK_EVERY_MS = 500;
+
+/** Waits until so many nodes joined and gave a sign of life; their ids. */
+export async function waitOnline(
+  bot: Bot,
+  { count, signal }: { readonly count: number; readonly signal: AbortSignal },
+): Promise<string[]> {
+  for (;;) {
+    const nodes = await askBot(bot, ['nodes'], nodesSchema);
+    const online = nodes.filter(({ isOnline }) => isOnline);
+    if (online.length >= count) return online.map(({ id }) => id);
+    await sleep(ASK_EVERY_MS, undefined, { signal });
   }
 }

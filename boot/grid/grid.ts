@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { ConsoleLine } from '../lab/guest.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import type { ServeEvent } from '../serve/server.ts';
+import { waitOnline } from './bot.ts';
 import type { OnEvent } from './event.ts';
 import { fetchOf, type GridNode, stageOf, subjectOf, waitRegistered } from './node.ts';
 import { buildImage } from './release.ts';
@@ -67,6 +68,7 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
     }),
   );
   const nodes = await startNodes(wish, lab);
+  await waitOnline(services.bot, { count: nodes.length, signal: wish.signal });
   const open = stack.move();
   return {
     ...services,
