@@ -1,5 +1,6 @@
 import { join, relative } from 'node:path';
 import { type GridWish, openGrid, subjectsOf } from '../grid/grid.ts';
+import { openRack, RACK_SUBJECTS } from '../grid/rack.ts';
 import { SAMPLE, showSample, writeSample } from '../grid/sample.ts';
 import type { Services } from '../grid/services.ts';
 import type { Wish } from './arguments.ts';
@@ -22,9 +23,8 @@ export async function runTour(wish: TourWish): Promise<void> {
   const { screen, signal } = wish;
   const stack = new AsyncDisposableStack();
   try {
-    screen.begin([...subjectsOf(NODES), 'deployment', 'page']);
     const folder = join(wish.root, 'dist/run');
-    const grid = stack.use(await openVirtual(wish, folder));
+    const grid = stack.use(await openEither(wish, folder));
     const path = await writeSample({ ...wish, ...grid, folder });
     const page = await showSample({ bot: grid.bot, path, onEvent: screen.show, signal });
     screen.say(closing(wish, { page, path, grid, folder }));
@@ -40,16 +40,18 @@ export async function runTour(wish: TourWish): Promise<void> {
   }
 }
 
-function openVirtual(wish: TourWish, folder: string): ReturnType<typeof openGrid> {
-  return openGrid({
-    ...wish,
-    name: 'start',
-    folder,
-    nodes: NODES,
-    memoryMiB: NODE_MEMORY_MIB,
-    diskMiB: NODE_DISK_MIB,
-    onEvent: wish.screen.show,
-  });
+const AFTER = ['deployment', 'page'];
+
+function openEither(wish: TourWish, folder: string): Promise<Services> {
+  const { screen, interfaceName } = wish;
+  const common = { ...wish, folder, nodes: NODES, onEvent: screen.show };
+  if (interfaceName !== undefined) {
+    screen.begin([...RACK_SUBJECTS, ...AFTER]);
+    return openRack({ ...common, interfaceName });
+  }
+  screen.begin([...subjectsOf(NODES), ...AFTER]);
+  const machines = { memoryMiB: NODE_MEMORY_MIB, diskMiB: NODE_DISK_MIB };
+  return openGrid({ ...common, ...machines, name: 'start' });
 }
 
 async function untilTold(signal: AbortSignal): Promise<void> {
@@ -66,7 +68,10 @@ type Shown = {
   readonly grid: Services;
 };
 
-function closing({ root, screen, isOnce }: TourWish, { page, path, folder, grid }: Shown): string {
+function closing(
+  { root, screen, isOnce, isVirtual }: TourWish,
+  { page, path, folder, grid }: Shown,
+): string {
   const zos = `npm run -s zos -- --home ${relative(root, grid.bot.home)}`;
   const { name, client } = SAMPLE;
   const commands = [
@@ -75,7 +80,9 @@ function closing({ root, screen, isOnce }: TourWish, { page, path, folder, grid 
     [`${zos} logs ${name}/${client} --follow`, 'what the client prints'],
     [`${zos} cancel ${name}`, 'end it'],
     [`${zos} deploy ${relative(root, path)}`, 'and run it again'],
-    [`tail -f ${relative(root, folder)}/node1.log`, 'the console of a node'],
+    ...(isVirtual
+      ? [[`tail -f ${relative(root, folder)}/node1.log`, 'the console of a node']]
+      : []),
   ];
   const columns = Math.max(...commands.map(([command = '']) => command.length));
   const next = commands.map(
