@@ -43,8 +43,8 @@ timerfd_create timerfd_gettime timerfd_settime`;
 const MESSAGES = `
 accept accept4 bind connect getpeername getsockname getsockopt listen mq_getsetattr mq_notify
 mq_open mq_timedreceive mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd recvfrom recvmmsg
-recvmsg semctl semget semop semtimedop sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown
-socketpair`;
+recvmsg semctl semget semop semtimedop sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt
+shmget shutdown socketpair`;
 
 /** One rule of the OCI runtime specification's `linux.seccomp.syscalls`. */
 export type SeccompRule = {

@@ -23,7 +23,7 @@ const RUN_FOLDER = '/run/dhcpcd';
  * making, and no wait of seconds to see whether somebody else has the address.
  */
 const OPTIONS = [
-  '-4 --noarp --noipv4ll --nodelay --config /dev/null --script=',
+  '-4 --nodev --noarp --noipv4ll --nodelay --config /dev/null --script=',
   '--option domain_name_servers --option classless_static_routes --option interface_mtu',
 ].flatMap((line) => line.split(' '));
 
@@ -72,12 +72,6 @@ export async function keepLeases(wish: LinksWish): Promise<boolean> {
     ...(wish.signal === undefined ? {} : { signal: wish.signal }),
   });
   return true;
-}
-
-/** Stops the client; the addresses stay until their time is over. */
-export async function stopKeepingLeases(links: readonly string[]): Promise<void> {
-  const pid = await clientPid(links);
-  if (pid !== undefined) process.kill(pid, 'SIGTERM');
 }
 
 async function isKeepingLeases(links: readonly string[]): Promise<boolean> {

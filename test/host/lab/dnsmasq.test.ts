@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { dnsmasqArgs } from '../../../src/host/lab/dnsmasq.ts';
+
+const boot = { scriptUrl: 'http://10.0.0.1:8081/boot.ipxe', tftpFolder: '/usr/lib/ipxe' };
+const wish = { link: 'eth1', folder: '/tmp/dhcp' };
+
+const always = [
+  ...['--keep-in-foreground', '--log-facility=-', '--conf-file=/dev/null', '--port=0'],
+  ...['--interface=eth1', '--bind-interfaces', '--except-interface=lo', '--no-ping'],
+  ...['--dhcp-leasefile=/tmp/dhcp/leases', '--dhcp-authoritative', '--log-dhcp', '--user='],
+  '--pid-file=',
+];
+
+test('with addresses of its own it serves DHCP, the script to iPXE, and iPXE to others', () => {
+  const addresses = { from: '10.0.0.100', to: '10.0.0.199' };
+  expect(dnsmasqArgs({ ...wish, addresses, boot })).toEqual([
+    ...always,
+    ...['--dhcp-range=10.0.0.100,10.0.0.199,1h', '--dhcp-option=3'],
+    ...['--dhcp-userclass=set:ipxe,iPXE', '--dhcp-match=set:ipxe,175'],
+    '--dhcp-boot=tag:ipxe,http://10.0.0.1:8081/boot.ipxe',
+    ...['--enable-tftp', '--tftp-root=/usr/lib/ipxe', '--tftp-no-fail'],
+    ...['--dhcp-match=set:efi,option:client-arch,7', '--dhcp-match=set:efi,option:client-arch,9'],
+    '--dhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe',
+    '--dhcp-boot=tag:!ipxe,tag:efi,snponly.efi',
+  ]);
+});
+
+test('as a proxy it gives no address, and answers only what to boot', () => {
+  const args = dnsmasqArgs({ ...wish, addresses: { proxy: '10.0.0.0' }, boot });
+  expect(args.filter((arg) => arg.startsWith('--dhcp-range'))).toEqual([
+    '--dhcp-range=10.0.0.0,proxy',
+  ]);
+  expect(args.filter((arg) => arg.startsWith('--pxe-service'))).toEqual([
+    '--pxe-service=tag:ipxe,X86PC,"Zero-OS",http://10.0.0.1:8081/boot.ipxe',
+    '--pxe-service=tag:ipxe,X86-64_EFI,"Zero-OS",http://10.0.0.1:8081/boot.ipxe',
+    '--pxe-service=tag:ipxe,BC_EFI,"Zero-OS",http://10.0.0.1:8081/boot.ipxe',
+    '--pxe-service=tag:!ipxe,X86PC,"Zero-OS",undionly.kpxe',
+    '--pxe-service=tag:!ipxe,X86-64_EFI,"Zero-OS",snponly.efi',
+    '--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",snponly.efi',
+  ]);
+});
+
+test('without the boot programs it serves iPXE alone, and no TFTP', () => {
+  const addresses = { from: '10.0.0.100', to: '10.0.0.199', router: '10.0.0.1' };
+  const { scriptUrl } = boot;
+  const args = dnsmasqArgs({ ...wish, addresses, boot: { scriptUrl } });
+  expect(args.filter((arg) => arg.includes('tftp') || arg.includes('undionly'))).toEqual([]);
+  expect(args).toContain('--dhcp-option=3,10.0.0.1');
+});
