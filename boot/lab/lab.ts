@@ -1,11 +1,11 @@
-import { chmod, chown, mkdir, open, readFile } from 'node:fs/promises';
+import { chmod, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB } from '../../src/lib/units.ts';
 import { run } from '../../src/host/exec.ts';
-import { DNSMASQ_USER_ID, startDnsmasq } from '../../src/host/lab/dnsmasq.ts';
 import { addNamespace } from '../../src/host/lab/netns.ts';
 import type { Accelerator } from '../../src/host/lab/qemu.ts';
 import { runIp } from '../../src/host/net/ip.ts';
+import { openDhcp } from '../serve/wire.ts';
 import { type Claim, claimLab } from './claim.ts';
 import { type ConsoleLine, type Guest, type GuestWish, startGuest } from './guest.ts';
 import { chooseAccelerator } from './kvm.ts';
@@ -123,31 +123,11 @@ async function startDhcp(
   { wish, claim, stack }: State,
   dhcp: { scriptUrl: string },
 ): Promise<void> {
+  const { prefix, prefix6, netns } = claim;
+  const addresses = { from: `${prefix}.100`, to: `${prefix}.199`, prefix6: `${prefix6}::` };
+  const onLine = wish.onDhcpLine === undefined ? {} : { onLine: wish.onDhcpLine };
   const folder = join(claim.folder, 'dhcp');
-  await mkdir(folder, { mode: 0o700 });
-  await chown(folder, DNSMASQ_USER_ID, DNSMASQ_USER_ID);
-  const ready = Promise.withResolvers<void>();
-  const running = startDnsmasq({
-    netns: claim.netns,
-    link: BRIDGE,
-    folder,
-    addresses: {
-      from: `${claim.prefix}.100`,
-      to: `${claim.prefix}.199`,
-      prefix6: `${claim.prefix6}::`,
-    },
-    boot: dhcp,
-    onLine: (line) => {
-      if (line.includes('started')) ready.resolve();
-      wish.onDhcpLine?.(line);
-    },
-  });
-  stack.use(running);
-  const ended = running.ended.then(({ exitCode }) => {
-    throw new Error(`dnsmasq ended with status ${exitCode}; is it installed (dnsmasq-base)?`);
-  });
-  await Promise.race([ready.promise, ended]);
-  ended.catch(() => {});
+  stack.use(await openDhcp({ netns, link: BRIDGE, folder, addresses, ...dhcp, ...onLine }));
 }
 
 async function addGuest(state: State, wish: GuestWish): Promise<Guest> {

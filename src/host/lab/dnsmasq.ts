@@ -91,7 +91,7 @@ function bootArgs({ scriptUrl, tftpFolder }: BootClients, isProxy: boolean): str
       )
     : [`--dhcp-boot=tag:ipxe,${scriptUrl}`];
   if (tftpFolder === undefined) return [...isIpxe, ...script];
-  const tftp = ['--enable-tftp', `--tftp-root=${tftpFolder}`, '--tftp-no-fail', '--tftp-secure'];
+  const tftp = ['--enable-tftp', `--tftp-root=${tftpFolder}`, '--tftp-no-fail'];
   const loaders = isProxy
     ? [
         '--pxe-service=tag:!ipxe,X86PC,"Zero-OS",undionly.kpxe',

@@ -5,9 +5,18 @@ const boot = { scriptUrl: 'http://10.0.0.1:8081/boot.ipxe', tftpFolder: '/usr/li
 const wish = { link: 'eth1', folder: '/tmp/dhcp' };
 
 const always = [
-  ...['--keep-in-foreground', '--log-facility=-', '--conf-file=/dev/null', '--port=0'],
-  ...['--interface=eth1', '--bind-interfaces', '--except-interface=lo', '--no-ping'],
-  ...['--dhcp-leasefile=/tmp/dhcp/leases', '--dhcp-authoritative', '--log-dhcp', '--user='],
+  '--keep-in-foreground',
+  '--log-facility=-',
+  '--conf-file=/dev/null',
+  '--port=0',
+  '--interface=eth1',
+  '--bind-interfaces',
+  '--except-interface=lo',
+  '--no-ping',
+  '--dhcp-leasefile=/tmp/dhcp/leases',
+  '--dhcp-authoritative',
+  '--log-dhcp',
+  '--user=',
   '--pid-file=',
 ];
 
@@ -15,11 +24,16 @@ test('with addresses of its own it serves DHCP, the script to iPXE, and iPXE to 
   const addresses = { from: '10.0.0.100', to: '10.0.0.199' };
   expect(dnsmasqArgs({ ...wish, addresses, boot })).toEqual([
     ...always,
-    ...['--dhcp-range=10.0.0.100,10.0.0.199,1h', '--dhcp-option=3'],
-    ...['--dhcp-userclass=set:ipxe,iPXE', '--dhcp-match=set:ipxe,175'],
+    '--dhcp-range=10.0.0.100,10.0.0.199,1h',
+    '--dhcp-option=3',
+    '--dhcp-userclass=set:ipxe,iPXE',
+    '--dhcp-match=set:ipxe,175',
     '--dhcp-boot=tag:ipxe,http://10.0.0.1:8081/boot.ipxe',
-    ...['--enable-tftp', '--tftp-root=/usr/lib/ipxe', '--tftp-no-fail'],
-    ...['--dhcp-match=set:efi,option:client-arch,7', '--dhcp-match=set:efi,option:client-arch,9'],
+    '--enable-tftp',
+    '--tftp-root=/usr/lib/ipxe',
+    '--tftp-no-fail',
+    '--dhcp-match=set:efi,option:client-arch,7',
+    '--dhcp-match=set:efi,option:client-arch,9',
     '--dhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe',
     '--dhcp-boot=tag:!ipxe,tag:efi,snponly.efi',
   ]);
