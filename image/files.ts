@@ -45,7 +45,7 @@ export const FILES: readonly ImageFile[] = [
   tool('/usr/bin/umount', 'mount', 'takes them down', SECOND),
   tool('/usr/sbin/mke2fs', 'e2fsprogs', 'formats a blank data disk', SECOND),
   tool('/usr/sbin/blkid', 'util-linux', 'tells what is on a disk before anything is', SECOND),
-  tool('/usr/bin/date', 'coreutils', 'sets the clock', SECOND),
+  tool('/usr/bin/date', 'coreutils', 'sets the clock', BOTH),
   tool('/usr/bin/tee', 'coreutils', 'writes settings of a network namespace', SECOND),
 
   // The loader and libraries, each with who needs it; the build compares with DT_NEEDED.

@@ -45,10 +45,11 @@ async function startFresh(spec: ContainerSpec, signal: AbortSignal): Promise<voi
 
 async function removeContainer(
   id: string,
-  _have: ContainerHave,
+  have: ContainerHave,
   signal: AbortSignal,
 ): Promise<void> {
-  await deleteContainer({ id, signal });
+  // Without a process crun never had it, and would say so.
+  if (have.pid !== 0) await deleteContainer({ id, signal });
   const logFolder = `${BUNDLE_ROOT}/${id}/log`;
   if (await isMountPoint(logFolder)) await unmount(logFolder, signal);
   await rm(`${BUNDLE_ROOT}/${id}`, { recursive: true, force: true });

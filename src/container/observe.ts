@@ -1,4 +1,4 @@
-import { open, readFile, stat, truncate } from 'node:fs/promises';
+import { open, readdir, readFile, stat, truncate } from 'node:fs/promises';
 import { type CrunState, listContainers } from '../host/crun.ts';
 import { readText } from '../host/files.ts';
 import { KiB, MiB, SECOND_MS } from '../lib/units.ts';
@@ -16,13 +16,31 @@ const CGROUP_ROOT = '/sys/fs/cgroup/zos/containers';
 /** USER_HZ, in which the kernel tells start times (proc_pid_stat(5)). */
 const TICK_MS = 10;
 
-/** Every container of ours that crun knows, by id, and what the kernel shows of it. */
+/**
+ * Every container of ours that crun knows, by id, and what the kernel shows of it; and what a start
+ * that was cut off left behind, which crun does not know.
+ */
 export async function observeContainers(): Promise<ReadonlyMap<string, ContainerHave>> {
-  const [states, bootMs] = await Promise.all([listContainers(), readBootMs()]);
+  const [states, bundles, bootMs] = await Promise.all([
+    listContainers(),
+    readdir(BUNDLE_ROOT).catch((): string[] => []),
+    readBootMs(),
+  ]);
   const ours = states.filter(({ id, annotations }) => annotations[ANNOTATION.id] === id);
   const haves = await Promise.all(ours.map(async (state) => readHave(state, bootMs)));
-  return new Map(haves.map((have) => [have.id, have]));
+  const known = new Map(haves.map((have) => [have.id, have]));
+  for (const id of bundles) if (!known.has(id)) known.set(id, { ...UNKNOWN, id });
+  return known;
 }
+
+const UNKNOWN = {
+  digest: undefined,
+  state: 'stopped',
+  pid: 0,
+  startedAtMs: 0,
+  oomKills: 0,
+  logBytes: 0,
+} as const;
 
 async function readHave(state: CrunState, bootMs: number): Promise<ContainerHave> {
   const events = await readText(`${CGROUP_ROOT}/${state.id}/memory.events`, 4 * KiB);

@@ -29,6 +29,7 @@ export type ContainerHave = {
   /** Of the wish that it was made from. */
   readonly digest: string | undefined;
   readonly state: 'created' | 'running' | 'stopped';
+  /** 0 when a start was cut off before there was one. */
   readonly pid: number;
   readonly startedAtMs: number;
   /** How often the kernel ended it for want of memory. */

@@ -32,6 +32,9 @@ export async function openImageStore(wish: {
     await mount({ type: 'ramfs', source: 'zos-images', path: folder, options, ...abort });
   }
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Nobody fetches yet: what was half fetched when the agent ended is nobody's.
+  const names: string[] = await readdir(folder);
+  for (const name of names) if (name.endsWith('.part')) await rm(`${folder}/${name}`);
   return ground;
 }
 
