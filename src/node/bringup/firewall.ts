@@ -3,13 +3,9 @@ import { NO_DIFFERENCE } from '../../lib/driver.ts';
 import { hostRules } from '../../host/net/firewall.ts';
 import { listRules, loadRules } from '../../host/net/nft.ts';
 
-const TABLE = 'table inet zos {';
-const CLOSED = 'hook input priority filter; policy drop;';
-
 /** Whether the host's rules stand: everything from outside is dropped but what they name. */
 async function isClosed(signal?: AbortSignal): Promise<boolean> {
-  const rules = await listRules(signal);
-  return rules.includes(TABLE) && rules.includes(CLOSED);
+  return areHostRules(await listRules(signal));
 }
 
 /**
