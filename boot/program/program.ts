@@ -4,9 +4,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
-import { type BootRecord, parseBootMedia } from '../../src/artifact/spec.ts';
+import {
+  ArtifactError,
+  type BootMedia,
+  type BootRecord,
+  parseBootMedia,
+} from '../../src/artifact/spec.ts';
 import { raiseClock } from '../../src/host/clock.ts';
-import { type BootConsole, openConsole, printLine } from './console.ts';
+import { type BootConsole, openConsole, printLine, refusalText } from './console.ts';
 import { fetchRelease } from './mirrors.ts';
 import { bringUpNetwork } from './network.ts';
 
@@ -35,7 +40,9 @@ export async function runBootProgram(): Promise<number> {
     await boot(console);
     return 0;
   } catch (error) {
-    console.say(`stopped: ${codeOf(error)} ${sentenceOf(error)}`);
+    const artifact = error instanceof ArtifactError ? error.facts['artifact'] : undefined;
+    if (typeof artifact === 'string') console.say(refusalText(artifact, error));
+    else console.say(`stopped: ${codeOf(error)} ${sentenceOf(error)}`);
     return 1;
   }
 }
@@ -49,7 +56,7 @@ async function boot(console: BootConsole): Promise<void> {
   // Expiry is only as good as the clock: it is never before this image was made.
   const nowMs = await raiseClock(Date.parse(release.notBefore));
   console.reached('clock', new Date(nowMs).toISOString());
-  const media = parseBootMedia(await readFile(MEDIA_PATH));
+  const media = await readMedia();
   await bringUpNetwork(console);
   await mkdir(FOLDER, { recursive: true });
   const { mirrors } = media;
@@ -67,6 +74,17 @@ async function boot(console: BootConsole): Promise<void> {
   const path = join(FOLDER, 'boot.json');
   await writeFile(`${path}.part`, JSON.stringify(record));
   await rename(`${path}.part`, path);
+}
+
+async function readMedia(): Promise<BootMedia> {
+  const bytes = await readFile(MEDIA_PATH).catch((cause: unknown) => {
+    throw new ArtifactError(
+      'TARGET_MISSING',
+      'Nothing told this machine where to boot from; use a boot server, or a stick, of a farmer.',
+      { facts: { artifact: 'farm.json' }, cause },
+    );
+  });
+  return parseBootMedia(bytes);
 }
 
 function sinceKernelStartMs(): number {
