@@ -1,6 +1,6 @@
 import type { Driver } from '../../lib/driver.ts';
 import { NO_DIFFERENCE } from '../../lib/driver.ts';
-import { hostRules } from '../../host/net/firewall.ts';
+import { areHostRules, hostRules } from '../../host/net/firewall.ts';
 import { listRules, loadRules } from '../../host/net/nft.ts';
 
 /** Whether the host's rules stand: everything from outside is dropped but what they name. */
