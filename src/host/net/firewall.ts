@@ -50,3 +50,14 @@ export function openTunnelPort(port: number): string {
 export function closeTunnelPort(port: number): string {
   return `${openTunnelPort(port)}delete element inet zos tunnel_ports { ${port} }\n`;
 }
+
+/**
+ * Whether a listing of all rules (`nft list ruleset`) holds our table and drops what comes in.
+ * Anything that nft would word otherwise counts as open, and is loaded again.
+ */
+export function isHostClosed(listing: string): boolean {
+  const start = listing.indexOf('table inet zos {\n');
+  if (start < 0) return false;
+  const table = listing.slice(start, listing.indexOf('\n}', start));
+  return /chain input \{\s+type filter hook input priority (?:0|filter); policy drop;/u.test(table);
+}
