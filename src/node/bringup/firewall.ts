@@ -1,11 +1,11 @@
 import type { Driver } from '../../lib/driver.ts';
 import { NO_DIFFERENCE } from '../../lib/driver.ts';
-import { areHostRules, hostRules } from '../../host/net/firewall.ts';
+import { isHostClosed, hostRules } from '../../host/net/firewall.ts';
 import { listRules, loadRules } from '../../host/net/nft.ts';
 
 /** Whether the host's rules stand: everything from outside is dropped but what they name. */
 async function isClosed(signal?: AbortSignal): Promise<boolean> {
-  return areHostRules(await listRules(signal));
+  return isHostClosed(await listRules(signal));
 }
 
 /**
