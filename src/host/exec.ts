@@ -99,7 +99,6 @@ export function start(command: LongCommand): Running {
     env: { PATH: TOOL_PATH, LC_ALL: 'C', ...command.env },
     extendEnv: false,
     stdin: 'ignore',
-    all: true,
     buffer: false,
     reject: false,
     forceKillAfterDelay: SECOND_MS,
@@ -108,7 +107,9 @@ export function start(command: LongCommand): Running {
   });
   const { pid } = child;
   if (pid === undefined) throw new ExecError('TOOL_FAILED', `${tool} could not be started.`);
-  readLines(child.all, command.onLine);
+  // Each by itself: a line of one is never cut in two by the other.
+  readLines(child.stdout, command.onLine);
+  readLines(child.stderr, command.onLine);
   const ended = child.then(({ exitCode, signal }) => ({ exitCode, signal }));
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
