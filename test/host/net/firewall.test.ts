@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import {
+  isHostClosed,
   closeTunnelPort,
   hostRules,
   openTunnelPort,
@@ -48,4 +49,28 @@ table inet zos {
 `;
   expect(membersOf(listing, TUNNEL_PORTS)).toEqual(['36089', '38771', '51820']);
   expect(membersOf('', TUNNEL_PORTS)).toEqual([]);
+});
+
+test('the host counts as closed with tunnels and without, and open in any other case', () => {
+  const listing = (elements: string, policy: string): string => `table inet zos {
+\tset tunnel_ports {
+\t\ttype inet_service${elements}
+\t}
+
+\tchain input {
+\t\ttype filter hook input priority 0; policy ${policy};
+\t\tudp dport @tunnel_ports accept
+\t}
+}
+table inet other {
+\tchain input {
+\t\ttype filter hook input priority 0; policy drop;
+\t}
+}
+`;
+  expect(isHostClosed(listing('', 'drop'))).toBe(true);
+  expect(isHostClosed(listing('\n\t\telements = { 7, 51820 }', 'drop'))).toBe(true);
+  expect(isHostClosed(listing('', 'accept'))).toBe(false);
+  expect(isHostClosed(listing('', 'drop').replace('inet zos', 'inet mine'))).toBe(false);
+  expect(isHostClosed('')).toBe(false);
 });

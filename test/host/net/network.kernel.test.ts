@@ -11,6 +11,7 @@ test('strangers get no answer from the host, and reach the open tunnel ports alo
     closed: 'silent false',
     open: 'silent true',
     openPorts: ['7'],
+    isClosed: true,
     closedAgain: 'silent false',
     broken: 'TOOL_FAILED',
     afterBroken: [],

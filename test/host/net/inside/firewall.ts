@@ -6,12 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../../../src/host/exec.ts';
 import {
   closeTunnelPort,
+  isHostClosed,
   hostRules,
   openTunnelPort,
   TUNNEL_PORTS,
 } from '../../../../src/host/net/firewall.ts';
 import { insideNamespace, runIp } from '../../../../src/host/net/ip.ts';
-import { listSet, loadRules } from '../../../../src/host/net/nft.ts';
+import { listRules, listSet, loadRules } from '../../../../src/host/net/nft.ts';
 
 const FAR = { netns: 'far' };
 const HERE = '10.9.9.1';
@@ -56,6 +57,7 @@ await loadRules(openTunnelPort(7));
 await loadRules(openTunnelPort(7));
 const open = await knock('open');
 const openPorts = await listSet(TUNNEL_PORTS);
+const isClosed = isHostClosed(await listRules());
 await loadRules(closeTunnelPort(7));
 await loadRules(closeTunnelPort(7));
 const closedAgain = await knock('closed-again');
@@ -87,6 +89,16 @@ await answer;
 socket.close();
 server.close();
 console.log(
-  JSON.stringify({ without, closed, open, openPorts, closedAgain, broken, afterBroken, called }),
+  JSON.stringify({
+    without,
+    closed,
+    open,
+    openPorts,
+    isClosed,
+    closedAgain,
+    broken,
+    afterBroken,
+    called,
+  }),
 );
 process.exit(0);
