@@ -5,7 +5,8 @@
 const role = process.argv[2];
 if (role === 'boot' && process.argv.length === 3) {
   const { runBootProgram } = await import('../boot/program/program.ts');
-  process.exitCode = await runBootProgram();
+  // At once: an idle connection to a mirror would hold the machine up for seconds.
+  process.exit(await runBootProgram());
 } else if (role === 'agent' && process.argv.length === 3) {
   const { runAgent } = await import('../src/node/main.ts');
   process.exit(await runAgent());

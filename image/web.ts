@@ -3,9 +3,11 @@ import type { Folders } from './parts/pinned-tools.ts';
 import type { TreeEntry } from './parts/tree.ts';
 
 const PAGE = `<!doctype html>
+<html lang="en">
 <title>Zero-OS</title>
 <h1>Hello from a Zero-OS container</h1>
 <p>This page came through a tenant's own WireGuard network.</p>
+</html>
 `;
 
 /** Where a container's root has to have a folder for what the node mounts there. */
