@@ -118,7 +118,8 @@ async function checkReproducible(): Promise<void> {
   const [one = {}, two = {}] = results;
   const different = Object.keys(one).filter((name) => one[name] !== two[name]);
   if (different.length > 0) {
-    const sentence = `Two builds differ in ${different.join(', ')}; find what they read of the host.`;
+    const parts = different.join(', ');
+    const sentence = `Two builds differ in ${parts}; find what they read of the host.`;
     throw new ImageError('NOT_REPRODUCIBLE', sentence);
   }
   say(`reproducible: two builds gave the same ${Object.keys(one).length} files`);

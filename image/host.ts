@@ -51,7 +51,8 @@ export async function lockFolder(folder: string): Promise<AsyncDisposable> {
     if (!taken) break;
     const owner = await readFile(path, 'utf8').catch(() => '');
     if (owner !== '' && (await isAlive(owner))) {
-      const sentence = `Another build (process ${owner}) is at work in ${folder}; wait for its end.`;
+      const where = `process ${owner}, in ${folder}`;
+      const sentence = `Another build is at work (${where}); wait for its end.`;
       throw new ImageError('BUILD_RUNNING', sentence);
     }
     await rm(path, { force: true });

@@ -67,8 +67,10 @@ export async function openDhcp(wish: DhcpWish): Promise<AsyncDisposable> {
 }
 
 /**
- * DHCP for real servers on a card of this machine: addresses from the upper half of its network, or,
- * beside a DHCP server that is there already, only the answer where to boot from. Throws `BootError`.
+ * DHCP for real servers on a card of this machine: addresses from the upper half of its network,
+ * or,
+ * beside a DHCP server that is there already, only the answer where to boot from. Throws
+ * `BootError`.
  */
 export async function openWireDhcp(wish: {
   readonly interfaceName: string;

@@ -53,17 +53,19 @@ const NAMES: readonly (readonly [FindingCode, RegExp, string])[] = [
   ['SHELL', /^(?:r?bash|sh|[akz]sh|dash|mksh|fish|t?csh|nu|rc|es|elvish|xonsh|pwsh)$/u, 'a shell'],
   [
     'INTERPRETER',
-    /^(?:python|perl|ruby|lua|luajit|php|tclsh|guile|gjs|qjs|m?awk|gawk|sed|expect|node|deno|bun)[\d.]*$/u,
+    /^(?:python|perl|ruby|lua|luajit|php|tclsh|guile|gjs|qjs|node|deno|bun)[\d.]*$/u,
     'an interpreter that takes a script',
   ],
+  ['INTERPRETER', /^(?:[mg]?awk|sed|expect)[\d.]*$/u, 'an interpreter that takes a script'],
   ['BUSYBOX', /^(?:busybox|toybox|sbase-box)(?:[-.].*)?$/u, 'many tools and a shell in one'],
   ['LOGIN', /^(?:login|su|sudo|doas|run0|[am]?getty|s?u?login|chsh|passwd-tool)$/u, 'a login'],
   ['SSH', /^(?:sshd?|dropbear|tinysshd|telnetd?|in\.telnetd|mosh-server)$/u, 'a remote login'],
   [
     'PACKAGE_MANAGER',
-    /^(?:apt(?:-.*)?|dpkg(?:-.*)?|apk|rpm|dnf|yum|zypper|pacman|opkg|snap|flatpak|npm|npx|yarn|pnpm|pip[\d.]*)$/u,
+    /^(?:apt(?:-.*)?|dpkg(?:-.*)?|apk|rpm|dnf|yum|zypper|pacman|opkg|snap|flatpak)$/u,
     'a package manager',
   ],
+  ['PACKAGE_MANAGER', /^(?:npm|npx|yarn|pnpm|pip[\d.]*)$/u, 'a package manager'],
 ];
 
 /** All that is wrong in one image, each by name; an empty list is a pass. Nothing is let off. */

@@ -37,7 +37,9 @@ async function readAptFiles(): Promise<[sources: string[], lists: string[]]> {
   ];
 }
 
-/** Paragraphs of fields (deb822, sources.list(5)); continuation lines never hold what we look for. */
+/**
+ * Paragraphs of fields (deb822, sources.list(5)); continuation lines never hold what we look for.
+ */
 function urisOfDeb822(text: string): string[] {
   return text.split(/\n\s*\n/u).flatMap((paragraph) => {
     const field = (name: string): string[] => {

@@ -53,8 +53,8 @@ async function fetchPackage(wish: FetchPackages, { name, pin, path }: Wanted): P
     await rm(part, { force: true });
     throw new ImageError(
       'PIN_MISMATCH',
-      `${name} ${pin.version} from the mirror is not the pinned file; use another mirror, or look ` +
-        `at what changed with ${UPDATE_COMMAND}.`,
+      `${name} ${pin.version} from the mirror is not the pinned file; use another mirror, ` +
+        `or look at what changed with ${UPDATE_COMMAND}.`,
     );
   }
   await rename(part, path);

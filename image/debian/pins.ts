@@ -46,7 +46,9 @@ export async function readPins(): Promise<Pins> {
   });
 }
 
-/** Writes `image/pins.json` in a fixed order, so that a change of pins reads as a change of pins. */
+/**
+ * Writes `image/pins.json` in a fixed order, so that a change of pins reads as a change of pins.
+ */
 export async function writePins(pins: Pins): Promise<void> {
   const names = Object.keys(pins.packages).toSorted();
   const packages = Object.fromEntries(names.map((name) => [name, pins.packages[name]]));

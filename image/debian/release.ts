@@ -52,8 +52,8 @@ async function readRelease(wish: ReadIndex): Promise<{ text: string; release: Pi
   } catch (cause) {
     throw new ImageError(
       'MIRROR_UNTRUSTED',
-      `${url} is not signed by Debian; check the mirror, and that gpgv and debian-archive-keyring ` +
-        'are installed.',
+      `${url} is not signed by Debian; check the mirror, and that gpgv and ` +
+        'debian-archive-keyring are installed.',
       { cause },
     );
   }

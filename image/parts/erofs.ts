@@ -16,7 +16,8 @@ export type ErofsWish = {
 };
 
 /**
- * Level 9 saves 2 MB of 42 for zos-node and takes five times as long; lz4hc reads faster at boot and
+ * Level 9 saves 2 MB of 42 for zos-node and takes five times as long; lz4hc reads faster at boot
+ * and
  * is 11 MB larger. Clusters of 128 KiB cost a boot no more than smaller ones.
  */
 const COMPRESSION = ['-zzstd,level=3', '-C131072'];

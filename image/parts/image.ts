@@ -108,7 +108,9 @@ async function makeSecond(wish: BuildWish, parts: Parts): Promise<TreeEntry[]> {
 
 type Initramfs = { readonly kernel: KernelModules; readonly first: string };
 
-/** PID 1, the modules it mounts erofs with, and the first stage's erofs, in the kernel's archive. */
+/**
+ * PID 1, the modules it mounts erofs with, and the first stage's erofs, in the kernel's archive.
+ */
 async function makeInitramfs(wish: BuildWish, { kernel, first }: Initramfs): Promise<TreeEntry[]> {
   const init = await makeInit({ ...wish.paths, stage: 'first' });
   const entries: TreeEntry[] = [{ path: '/init', kind: 'file', source: init }];

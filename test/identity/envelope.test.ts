@@ -73,7 +73,8 @@ test('only the holder of the key opens what was sealed, and one changed byte clo
   for (let at = 0; at < sealed.length; at += 1) {
     const changed = Uint8Array.from(sealed);
     changed[at] = (changed[at] ?? 0) ^ 0x80;
-    // The top bit of an X25519 public key is ignored by RFC 7748 section 5: the one that may change.
+    // The top bit of an X25519 public key is ignored by RFC 7748 section 5: the one that may
+    // change.
     if (at !== 31) expect(() => openSealed(sealing.secretKey, changed)).toThrow('changed');
   }
   expect(() => openSealed(sealing.secretKey, new Uint8Array(3))).toThrow('changed');

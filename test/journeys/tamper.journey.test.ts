@@ -41,7 +41,8 @@ beforeAll(async () => {
     const mirror = await openBootServer({ address: lab.address, releasePath, farm });
     mirrors.push(stack.use(mirror).url);
   }
-  // The machine boots from the first liar: kernel and first stage are whole, what it fetches is not.
+  // The machine boots from the first liar: kernel and first stage are whole, what it fetches is
+  // not.
   const first = await openBootServer({
     address: lab.address,
     releasePath: liars[0] ?? '',
