@@ -104,7 +104,6 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
     },
     onView: (view) => reporter.say(statements(parts, holdings, view)),
     onFailure: (key, sentence) => {
-      parts.log.warn({ key, sentence }, 'step failed');
       parts.console.say(`failed ${key}: ${sentence}`);
       if (key.startsWith('image ')) images.doubt(key.slice('image '.length));
     },
@@ -228,17 +227,14 @@ function statements(parts: AgentParts, holdings: Holdings, view: View): readonly
 
 type Tellers = Record<'onBad' | 'onTrouble', (what: string, error: unknown) => void>;
 
+/** What people should know goes to the console, what happens all the time to the log. */
 function tellers({ log, console }: AgentParts): Tellers {
-  const factsOf = (what: string, error: unknown): Record<string, unknown> => ({
-    what,
-    code: codeOf(error),
-    sentence: sentenceOf(error),
-  });
   return {
     onBad: (what, error) => {
-      log.warn(factsOf(what, error), 'refused');
       console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`);
     },
-    onTrouble: (what, error) => log.warn(factsOf(what, error), 'trouble'),
+    onTrouble: (what, error) => {
+      log.warn({ what, code: codeOf(error), sentence: sentenceOf(error) }, 'trouble');
+    },
   };
 }
