@@ -277,7 +277,7 @@ test('a node that comes before its directory waits, says so, and joins when it i
   );
   state.isDown = false;
   await joined(directory, 1);
-  expect(agent.lines[1]).toMatch(
-    /^zos: agent waiting for directory http:\S+ to register: TOKEN_FOREIGN No. try 1, next in 0\.5 s$/u,
+  expect(agent.lines[1]?.replace(/http:\S+/u, 'URL')).toBe(
+    'zos: agent waiting for directory URL to register: TOKEN_FOREIGN No. try 1, next in 0.5 s',
   );
 });

@@ -18,6 +18,17 @@ function fetching(because: string): Statement {
   });
 }
 
+const LIFE = {
+  bootId: 'boot',
+  uptimeMs: 1,
+  memory: { totalBytes: 1, availableBytes: 1 },
+  system: null,
+  addresses: [],
+  stages: [],
+  keyKept: 'memory' as const,
+  agentStarts: 1,
+};
+
 /** A reporter over a directory that fails as told, with a clock that only sleeping moves. */
 function open(failures: (Error | undefined)[] = []) {
   const node = makePerson('node');
@@ -63,16 +74,7 @@ function open(failures: (Error | undefined)[] = []) {
         clock.nowMs += ms;
       }
     },
-    life: async () => ({
-      bootId: 'boot',
-      uptimeMs: 1,
-      memory: { totalBytes: 1, availableBytes: 1 },
-      system: null,
-      addresses: [],
-      stages: [],
-      keyKept: 'memory',
-      agentStarts: 1,
-    }),
+    life: async () => LIFE,
     onTold: async () => undefined,
     onTrouble: () => undefined,
   });
