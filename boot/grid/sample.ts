@@ -52,7 +52,10 @@ export async function showSample({ bot, path, onEvent, signal }: ShowWish): Prom
   const told = (subject: string, state: 'running' | 'done', text: string): void =>
     onEvent({ subject, state, text });
   told('deployment', 'running', 'signing the contracts');
-  const onLine = (line: string): void => told('deployment', 'running', line.trim());
+  const onLine = (line: string): void => {
+    // What happens, each line with its time; the table at the end is for whoever runs the command.
+    if (/^ *[\d.]+ (?:s|min)/u.test(line)) told('deployment', 'running', line.trim());
+  };
   await bot.zos({ args: ['deploy', path], onLine, signal });
   told('deployment', 'done', `${SAMPLE.name}: its containers run, on two nodes`);
   told('page', 'running', 'asking for the client’s log');

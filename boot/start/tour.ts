@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path';
 import { type GridWish, openGrid, subjectsOf } from '../grid/grid.ts';
-import { openRack, RACK_SUBJECTS } from '../grid/rack.ts';
+import { openRack, RACK_SUBJECTS } from './rack.ts';
 import { SAMPLE, showSample, writeSample } from '../grid/sample.ts';
 import type { Services } from '../grid/services.ts';
 import type { Wish } from './arguments.ts';

@@ -1,9 +1,9 @@
 import { findWire, openWireDhcp } from '../serve/wire.ts';
 import type { ServeEvent } from '../serve/server.ts';
-import { waitOnline } from './bot.ts';
-import { fetchOf } from './node.ts';
-import { buildImage, type ReleaseWish } from './release.ts';
-import { openFolder, openServices, type Services } from './services.ts';
+import { waitOnline } from '../grid/bot.ts';
+import { fetchOf } from '../grid/node.ts';
+import { buildImage, type ReleaseWish } from '../grid/release.ts';
+import { openFolder, openServices, type Services } from '../grid/services.ts';
 
 export type RackWish = ReleaseWish & {
   /** The network card of this machine that the servers are on. */
