@@ -28,6 +28,7 @@ const SYSTEM_PACKAGES = {
   nmap: 'scans a running node for open ports',
   procps: 'tests that compare processes before and after',
   'qemu-system-x86': 'the nodes, where there is no hardware',
+  tcpdump: 'reads the wire between two nodes in a test',
   'util-linux': 'mounts and namespaces in tests',
   'wireguard-tools': 'tests of tunnels on this kernel',
   'xz-utils': 'unpacks Debian’s package index and packages',
