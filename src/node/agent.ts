@@ -118,6 +118,13 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
 function reportParts(parts: AgentParts, holdings: Holdings): ReportParts {
   const { grid, self, directory, nextSeq, life, chance, sleep } = parts;
   const { onTrouble } = tellers(parts);
+  const states = new Map<string, string>();
+  const sayState = ({ contract, version, state }: Statement): void => {
+    const text = `contract ${contract} version ${version} ${state}`;
+    if (states.get(contract) !== text) parts.console.say(text);
+    if (state === 'ended') states.delete(contract);
+    else states.set(contract, text);
+  };
   return {
     grid,
     nextSeq,
@@ -137,8 +144,9 @@ function reportParts(parts: AgentParts, holdings: Holdings): ReportParts {
       },
       isFinal,
     },
-    onTold: async ({ contract, state }) => {
-      if (state === 'ended') await holdings.forget(contract);
+    onTold: async (statement) => {
+      sayState(statement);
+      if (statement.state === 'ended') await holdings.forget(statement.contract);
     },
   };
 }

@@ -79,6 +79,10 @@ test('a node joins, runs a contract, says so, and ends it when it is cancelled',
   expect(running?.workloads).toMatchObject([
     { kind: 'container', name: 'web', state: 'running', because: '', pid: 101 },
   ]);
+  expect(agent.lines.slice(-2)).toEqual([
+    `zos: agent contract ${id} version 1 accepted`,
+    `zos: agent contract ${id} version 1 running`,
+  ]);
   expect(agent.machine.told).toEqual([
     'create firewall host',
     `create image ${IMAGE}`,
