@@ -165,6 +165,53 @@ test('questions are for the contract’s own tenant and node, bounded, and lapse
   expect(await ask()).toMatch(/^[0-9a-f]{64}$/u);
 });
 
+test('who follows a log may ask on and on, as long as the node answers', async () => {
+  await using directory = await openDirectory();
+  const { client, clock } = directory;
+  const node = await joinNode(directory, makeFarmer());
+  const tenant = makePerson('tenant');
+  const { id: contract } = await client.submitContract(contractFor(tenant, node));
+  const base = { grid: GRID, ask: 'logs' as const, contract, node: node.id, tenant: tenant.id };
+  const answered: string[] = [];
+  for (let count = 0; count < 40; count += 1) {
+    const wish = { ...base, workload: 'web', nonce: freshNonce(), atMs: clock.nowMs };
+    const question = signQuestion(wish, tenant.keys.signing);
+    const { id } = await client.askQuestion({ question, tenant: tenant.document });
+    const asked = (await client.wants(signingOf(node, clock)))?.questions[0];
+    if (asked === undefined) throw new Error('the question did not arrive');
+    const verified = verifyQuestion(asked, { grid: GRID, node: node.id, nowMs: clock.nowMs });
+    await client.putAnswer(signAnswer(verified, utf8('a line'), node.keys.signing));
+    expect(await client.answer(id)).not.toBe(null);
+    answered.push(id);
+    clock.nowMs += 1;
+  }
+  // Old answers make room.
+  await expect(client.answer(answered[0] ?? '')).rejects.toMatchObject({
+    code: 'QUESTION_UNKNOWN',
+  });
+});
+
+test('who asks again and again is answered each time, and the oldest answers go', async () => {
+  await using directory = await openDirectory();
+  const { client, clock } = directory;
+  const node = await joinNode(directory, makeFarmer());
+  const tenant = makePerson('tenant');
+  const { id: contract } = await client.submitContract(contractFor(tenant, node));
+  const base = { grid: GRID, ask: 'logs', contract, node: node.id, tenant: tenant.id };
+  const ids: string[] = [];
+  for (let i = 0; i < 40; i += 1) {
+    const wish = { ...base, workload: 'web', nonce: freshNonce(), atMs: clock.nowMs };
+    const question = signEnvelope('question', wish, tenant.keys.signing);
+    const { id } = await client.askQuestion({ question, tenant: tenant.document });
+    const said = { grid: GRID, node: node.id, question: id, sealed: '' };
+    await client.putAnswer(signEnvelope('answer', said, node.keys.signing));
+    clock.nowMs += 1000;
+    ids.push(id);
+  }
+  expect(await client.answer(ids.at(-1) ?? '')).not.toBeNull();
+  await expect(client.answer(ids[0] ?? '')).rejects.toMatchObject({ code: 'QUESTION_UNKNOWN' });
+});
+
 test('a second version books the greater of both until its node takes it', async () => {
   await using directory = await openDirectory();
   const { client, clock } = directory;

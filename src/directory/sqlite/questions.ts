@@ -11,9 +11,13 @@ import { envelopeOf, numberIn, textIn } from './rows.ts';
 
 /** How long a question waits for its answer, and an answer for who fetches it. */
 export const QUESTION_OPEN_MS = 2 * MINUTE_MS;
-/** The most questions, answered or not, that are kept of one tenant and for one node. */
-export const TENANT_QUESTIONS_MAX = 16;
-export const NODE_QUESTIONS_MAX = 64;
+/** The most questions that wait for an answer, of one tenant and for one node. */
+const TENANT_OPEN_MAX = 16;
+const NODE_OPEN_MAX = 64;
+/** The most answers that are kept of one tenant; the oldest go first. */
+const TENANT_ANSWERS_MAX = 16;
+/** The newest answers that are kept of one tenant; who follows a log asks again and again. */
+const TENANT_ANSWERS_MAX = 8;
 
 type Entry = {
   readonly question: Carried<AskedQuestion>;
@@ -32,22 +36,14 @@ export function ask(transaction: Transaction, { question, nowMs }: Entry): void 
   }
   transaction.run('DELETE FROM questions WHERE until_ms <= :nowMs', { nowMs });
   if (transaction.one('SELECT 1 FROM questions WHERE id = :id', { id }) !== undefined) return;
-  const count = (where: string): number =>
-    numberIn(
-      transaction.one(`SELECT COUNT(*) AS count FROM questions WHERE ${where}`, {
-        value: where.startsWith('node') ? node : tenant,
-      }) ?? {},
-      'count',
-    );
-  if (
-    count('tenant = :value') >= TENANT_QUESTIONS_MAX ||
-    count('node = :value') >= NODE_QUESTIONS_MAX
-  ) {
-    throw new RefusedError(
-      'TOO_MANY_QUESTIONS',
-      'Too many questions are open; wait two minutes for them to be answered or to lapse.',
-    );
-  }
+  transaction.run(
+    `DELETE FROM questions WHERE tenant = :tenant AND answer IS NOT NULL AND id NOT IN (
+       SELECT id FROM questions WHERE tenant = :tenant AND answer IS NOT NULL
+       ORDER BY until_ms DESC LIMIT :kept)`,
+    { tenant, kept: TENANT_ANSWERS_MAX },
+  );
+  refuseTooMany(transaction, question.value);
+  dropOldAnswers(transaction, tenant);
   transaction.run(
     `INSERT INTO questions (id, node, tenant, until_ms, envelope)
      VALUES (:id, :node, :tenant, :untilMs, :envelope)`,
@@ -60,6 +56,32 @@ export function ask(transaction: Transaction, { question, nowMs }: Entry): void 
     },
   );
   transaction.touch(node);
+}
+
+function refuseTooMany(transaction: Transaction, { tenant, node }: AskedQuestion): void {
+  const counts = transaction.one(
+    `SELECT COALESCE(SUM(tenant = :tenant), 0) AS asked, COALESCE(SUM(node = :node), 0) AS waiting
+     FROM questions WHERE (tenant = :tenant OR node = :node) AND answer IS NULL`,
+    { tenant, node },
+  );
+  const isFull =
+    numberIn(counts ?? {}, 'asked') >= TENANT_OPEN_MAX ||
+    numberIn(counts ?? {}, 'waiting') >= NODE_OPEN_MAX;
+  if (!isFull) return;
+  throw new RefusedError(
+    'TOO_MANY_QUESTIONS',
+    'Too many questions are open; wait two minutes for them to be answered or to lapse.',
+  );
+}
+
+function dropOldAnswers(transaction: Transaction, tenant: string): void {
+  transaction.run(
+    `DELETE FROM questions WHERE id IN (
+       SELECT id FROM questions WHERE tenant = :tenant AND answer IS NOT NULL
+       ORDER BY until_ms DESC LIMIT -1 OFFSET :kept
+     )`,
+    { tenant, kept: TENANT_ANSWERS_MAX - 1 },
+  );
 }
 
 /** Keeps the node's answer for the asker; only the first counts. */
