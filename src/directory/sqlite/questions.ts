@@ -14,8 +14,6 @@ export const QUESTION_OPEN_MS = 2 * MINUTE_MS;
 /** The most questions that wait for an answer, of one tenant and for one node. */
 const TENANT_OPEN_MAX = 16;
 const NODE_OPEN_MAX = 64;
-/** The most answers that are kept of one tenant; the oldest go first. */
-const TENANT_ANSWERS_MAX = 16;
 /** The newest answers that are kept of one tenant; who follows a log asks again and again. */
 const TENANT_ANSWERS_MAX = 8;
 
@@ -36,12 +34,6 @@ export function ask(transaction: Transaction, { question, nowMs }: Entry): void 
   }
   transaction.run('DELETE FROM questions WHERE until_ms <= :nowMs', { nowMs });
   if (transaction.one('SELECT 1 FROM questions WHERE id = :id', { id }) !== undefined) return;
-  transaction.run(
-    `DELETE FROM questions WHERE tenant = :tenant AND answer IS NOT NULL AND id NOT IN (
-       SELECT id FROM questions WHERE tenant = :tenant AND answer IS NOT NULL
-       ORDER BY until_ms DESC LIMIT :kept)`,
-    { tenant, kept: TENANT_ANSWERS_MAX },
-  );
   refuseTooMany(transaction, question.value);
   dropOldAnswers(transaction, tenant);
   transaction.run(
@@ -80,7 +72,7 @@ function dropOldAnswers(transaction: Transaction, tenant: string): void {
        SELECT id FROM questions WHERE tenant = :tenant AND answer IS NOT NULL
        ORDER BY until_ms DESC LIMIT -1 OFFSET :kept
      )`,
-    { tenant, kept: TENANT_ANSWERS_MAX - 1 },
+    { tenant, kept: TENANT_ANSWERS_MAX },
   );
 }
 
