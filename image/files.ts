@@ -114,21 +114,29 @@ export const FILES: readonly ImageFile[] = [
   folder('/data', 'the data disk'),
 ];
 
-function made(path: string, product: Product, why: string, stages: readonly Stage[]): ImageFile {
+/** A row of the table above: where, out of what, why, in which stages. */
+type Row<From extends string = string> = readonly [
+  path: string,
+  from: From,
+  why: string,
+  stages: readonly Stage[],
+];
+
+function made(...[path, product, why, stages]: Row<Product>): ImageFile {
   return { path, source: { from: 'build', product }, why, stages };
 }
 
 /** A tool keeps the path it has in its package. */
-function tool(path: string, name: string, why: string, stages: readonly Stage[]): ImageFile {
+function tool(...[path, name, why, stages]: Row): ImageFile {
   return { path, source: { from: 'package', package: name, path }, why, stages };
 }
 
-function loader(path: string, name: string, why: string, stages: readonly Stage[]): ImageFile {
+function loader(...[path, name, why, stages]: Row): ImageFile {
   const inPackage = `${LIBRARIES}/ld-linux-x86-64.so.2`;
   return { path, source: { from: 'package', package: name, path: inPackage }, why, stages };
 }
 
-function library(name: string, pkg: string, users: string, stages: readonly Stage[]): ImageFile {
+function library(...[name, pkg, users, stages]: Row): ImageFile {
   return tool(`${LIBRARIES}/${name}`, pkg, `needed by ${users}`, stages);
 }
 
