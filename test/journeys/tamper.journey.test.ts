@@ -1,6 +1,6 @@
 import { copyFile, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Guest } from '../../boot/lab/guest.ts';
 import { type Lab, openLab } from '../../boot/lab/lab.ts';
@@ -27,12 +27,12 @@ beforeAll(async () => {
   const honest = await makeRelease('honest');
   const liars = [
     // In the order of the chain: what held at one mirror is not fetched from the next.
-    await tamper(honest, 'root.json', 'metadata/1.root.json', 'metadata/2.root.json'),
-    await tamper(honest, 'timestamp.json', 'metadata/timestamp.json'),
-    await tamper(honest, 'snapshot.json', 'metadata/snapshot.json'),
-    await tamper(honest, 'targets.json', 'metadata/targets.json'),
-    await tamper(honest, 'grid.json', 'grid.json'),
-    await tamper(honest, 'system.erofs', 'system.erofs'),
+    await tamper(honest, 'metadata/1.root.json', 'metadata/2.root.json'),
+    await tamper(honest, 'metadata/timestamp.json'),
+    await tamper(honest, 'metadata/snapshot.json'),
+    await tamper(honest, 'metadata/targets.json'),
+    await tamper(honest, 'grid.json'),
+    await tamper(honest, 'system.erofs'),
   ];
   lab = stack.use(await openLab({ name: 'tamper', accelerator: 'tcg' }));
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
@@ -96,7 +96,8 @@ async function makeRelease(name: string): Promise<string> {
 }
 
 /** A copy of a release in which one bit of one file is another; `as` renames the file. */
-async function tamper(honest: string, name: string, from: string, as = from): Promise<string> {
+async function tamper(honest: string, from: string, as = from): Promise<string> {
+  const name = basename(from).replace(/^\d+\./u, '');
   const path = join(folder, `liar-${name}`);
   await mkdir(join(path, 'metadata'), { recursive: true });
   const files = [...FILES, 'grid.json', ...METADATA.map((file) => `metadata/${file}`)];

@@ -33,6 +33,7 @@ export async function makeDoorFirstStage(root: string, folder: string): Promise<
 /** The other end of the fault door: one order, one line of answer. */
 export type Door = Disposable & { readonly ask: (order: string) => Promise<string> };
 
+/** Opens the door at the socket of a machine's second serial port. */
 export async function openDoor(path: string): Promise<Door> {
   const socket: Socket = createConnection(path);
   await once(socket, 'connect');
