@@ -4,7 +4,7 @@ import { type Lab, openLab } from '../lab/lab.ts';
 import type { ServeEvent } from '../serve/server.ts';
 import { waitOnline } from './bot.ts';
 import type { OnEvent } from './event.ts';
-import { fetchOf, type GridNode, stageOf, subjectOf, waitRegistered } from './node.ts';
+import { fetchOf, type GridNode, isTrouble, stageOf, subjectOf, waitRegistered } from './node.ts';
 import { buildImage } from './release.ts';
 import { openFolder, openServices, type Services } from './services.ts';
 
@@ -82,13 +82,16 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
 async function openWire({ root, name, onEvent, onConsole }: GridWish): Promise<Lab> {
   const subject = 'network';
   onEvent({ subject, state: 'running', text: 'a wire of its own; tries whether KVM runs a guest' });
+  const joined = new Set<string>();
   const lab = await openLab({
     name,
     kernelPath: join(root, 'dist/release/vmlinuz'),
     onLine: (node, line) => {
       onConsole?.(node, line);
       const text = stageOf(line);
-      if (text !== undefined) onEvent({ subject: subjectOf(node), state: 'running', text });
+      if (text === undefined || (joined.has(node) && !isTrouble(text))) return;
+      if (text.startsWith('registered ')) joined.add(node);
+      else onEvent({ subject: subjectOf(node), state: 'running', text });
     },
   });
   const how = lab.accelerator === 'kvm' ? 'with KVM' : 'emulated, as KVM runs no guest here';

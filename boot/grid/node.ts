@@ -28,7 +28,14 @@ export function subjectOf(name: string): string {
 
 /** What a line of a node's console says of its way up, or `undefined` for any other line. */
 export function stageOf(line: ConsoleLine): string | undefined {
-  return TOLD.exec(line.text)?.groups?.['text'];
+  const text = TOLD.exec(line.text)?.groups?.['text'];
+  // Ids and digests are told whole, for programs; people tell them apart by their first digits.
+  return text?.replaceAll(/\b([0-9a-f]{10})[0-9a-f]{54}\b/gu, '$1');
+}
+
+/** Whether a node that has joined tells of trouble; all else it tells then is its daily work. */
+export function isTrouble(stage: string): boolean {
+  return /^(?:failed|refused|stopped|started)\b/u.test(stage);
 }
 
 /** What firmware fetches; from then on the boot program tells by itself what it does. */

@@ -1,17 +1,23 @@
 import { expect, test } from 'vitest';
-import { fetchOf, stageOf, subjectOf } from '../../../boot/grid/node.ts';
+import { fetchOf, isTrouble, stageOf, subjectOf } from '../../../boot/grid/node.ts';
 import { firstPage } from '../../../boot/grid/sample.ts';
 import type { ServeEvent } from '../../../boot/serve/server.ts';
 
 const LINES: readonly (readonly [string, string | undefined])[] = [
   ['zos: boot link-up eth0 52:54:00:5a:00:01', 'link-up eth0 52:54:00:5a:00:01'],
   ['[    2.1] zos: agent registered node=ab farm=cd', 'registered node=ab farm=cd'],
+  [`zos: agent identity node=${'ab12'.repeat(16)}`, 'identity node=ab12ab12ab'],
   ['iPXE initialising devices...', undefined],
   ['zos: something else', undefined],
 ];
 
 test.for(LINES)('the console line %j tells %j', ([text, stage]) => {
   expect(stageOf({ text, sincePowerOnMs: 0 })).toBe(stage);
+});
+
+test('a node that has joined is heard of again when something is wrong', () => {
+  expect(isTrouble('failed container web: crun failed')).toBe(true);
+  expect(isTrouble('contract ab12 version 1 running')).toBe(false);
 });
 
 const BEGIN: ServeEvent = {
