@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +68,7 @@ function claimOf(number: number, name: string): Claim {
 async function write({ number, folder }: Claim, name: string): Promise<boolean> {
   const { pid } = process;
   const text = JSON.stringify({ name, pid, startTicks: await startTicksOf(pid), folder });
-  const part = join(CLAIMS_FOLDER, `.${pid}-${number}`);
+  const part = join(CLAIMS_FOLDER, `.${randomUUID()}`);
   await writeFile(part, text);
   try {
     // A link is made whole or not at all, and never over another.

@@ -50,6 +50,22 @@ test('two labs at once have networks of their own, and closed ones leave nothing
   for (const lab of labs) expect(await traces(lab)).toEqual([]);
 });
 
+test('labs that are opened in the same moment get different networks', async () => {
+  await using stack = new AsyncDisposableStack();
+  const labs = await Promise.all(['a', 'b', 'c', 'd'].map((name) => open(name)));
+  for (const lab of labs) stack.use(lab);
+  expect(new Set(labs.map(({ subnet }) => subnet)).size).toBe(4);
+});
+
+test('without root it says so in a sentence, and makes nothing', async () => {
+  const holder = join(import.meta.dirname, 'lab-holder.ts');
+  const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
+  const args = [...nobody, process.execPath, holder];
+  await expect(run({ file: 'setpriv', args })).rejects.toMatchObject({
+    facts: { stderr: expect.stringContaining('which takes root; use sudo.') as string },
+  });
+});
+
 test('dnsmasq runs as nobody, with three capabilities and no way to get more', async () => {
   await using lab = await open('nobody');
   await lab.startDhcp({ scriptUrl: 'http://192.0.2.1/boot.ipxe' });
