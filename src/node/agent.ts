@@ -45,6 +45,8 @@ export type AgentParts = {
   /** The node's own addresses, at which peers may try its tunnels. */
   readonly addresses: () => readonly string[];
   readonly clock: Pick<ClockParts, 'clock' | 'nonce' | 'setClock'> & {
+    /** Milliseconds since some moment; setting the clock does not move it. */
+    readonly steady: () => number;
     /** Whether it was set in this boot already, by the agent before. */
     readonly isSynced: boolean;
     readonly onSynced: () => Promise<void>;
@@ -91,7 +93,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
     drivers: parts.drivers,
     lookAgainMs: parts.lookAgainMs,
     stepMsMax: STEP_MS_MAX,
-    clock,
+    clock: parts.clock.steady,
     chance,
     wantOf: () => {
       const nowMs = clock();

@@ -152,6 +152,7 @@ async function openClock(): Promise<AgentParts['clock']> {
     isSynced,
     setClock,
     clock: () => Date.now(),
+    steady: () => performance.now(),
     nonce: () => randomBytes(16).toString('hex'),
     onSynced: async () => writeFile(mark, ''),
   };

@@ -126,6 +126,22 @@ test('containers outlive the agent: the next one finds them and touches nothing'
   expect(second.machine.print()).toBe(before.replace('pid 101', 'pid 102'));
 });
 
+test('a clock that is set back by hours holds up nothing', async () => {
+  const { directory, farmer, tenant } = await openGrid();
+  await using _directory = directory;
+  await using agent = await startAgent({ directory, farmer, clockOffMs: 3 * HOUR_MS });
+  agent.images.add(IMAGE);
+  await joined(directory, 1);
+  const id = await submit(directory, contractFor(tenant, nodeOf(agent), lonely()));
+  await stateOf(directory, agent, { id, state: 'running' });
+  agent.machine.exit(containerIdOf(id, 'web'));
+  await until(
+    () => agent.machine.print(),
+    (text) => text.includes('running pid 102'),
+  );
+  expect(agent.machine.told.at(-1)).toBe(`update container ${containerIdOf(id, 'web')}`);
+});
+
 test('what is past its end while the machine was off does not start again', async () => {
   const { directory, farmer, tenant } = await openGrid();
   await using _directory = directory;

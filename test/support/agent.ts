@@ -151,6 +151,7 @@ function clockOf({ directory, before, clockOffMs = 0 }: AgentWish): AgentParts['
     Math.round(directory.clock.nowMs + offMs + performance.now() - startedAtMs);
   return {
     clock,
+    steady: () => performance.now(),
     nonce: freshNonce,
     isSynced: before !== undefined,
     setClock: async (nowMs) => {

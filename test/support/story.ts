@@ -3,7 +3,7 @@ import { type VerifiedContract, verifyContract } from '../../src/contract/verify
 import { SECOND_MS } from '../../src/lib/units.ts';
 import { execute } from '../../src/node/loop/execution.ts';
 import { forget, type Memory, remember } from '../../src/node/loop/memory.ts';
-import { haveOf, lookAround } from '../../src/node/loop/observation.ts';
+import { haveOf, lookAround, NO_SIGHT } from '../../src/node/loop/observation.ts';
 import { plan } from '../../src/node/loop/plan.ts';
 import { printPlan } from '../../src/node/loop/step.ts';
 import { type Fetch, wishesOf } from '../../src/node/wishes.ts';
@@ -67,7 +67,12 @@ export class Story {
   async pass(what: string): Promise<void> {
     const drivers = this.machine.drivers();
     const signal = new AbortController().signal;
-    const sight = await lookAround(drivers, { deadlineMs: SECOND_MS, signal });
+    const sight = await lookAround(drivers, {
+      kinds: new Set(drivers.keys()),
+      last: NO_SIGHT,
+      deadlineMs: SECOND_MS,
+      signal,
+    });
     const want = wishesOf({
       node: NODE_ID,
       contracts: this.contracts,

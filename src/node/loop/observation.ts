@@ -31,15 +31,25 @@ export type Sight = {
   readonly unseen: ReadonlyMap<string, string>;
 };
 
-/** All kinds side by side, each within the deadline; one that can't be read is named, not fatal. */
-export async function lookAround(
-  drivers: Drivers,
-  options: { readonly deadlineMs: number; readonly signal: AbortSignal },
-): Promise<Sight> {
-  const things = new Map<Key, { kind: string; id: string; have: unknown }>();
-  const unseen = new Map<string, string>();
+export type Look = {
+  /** The kinds to look at; of others the last sight still counts. */
+  readonly kinds: ReadonlySet<string>;
+  readonly last: Sight;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+};
+
+/** Before anything was looked at. */
+export const NO_SIGHT: Sight = { things: new Map(), unseen: new Map() };
+
+/** Kinds side by side, each within the deadline; one that can't be read is named, not fatal. */
+export async function lookAround(drivers: Drivers, options: Look): Promise<Sight> {
+  const { kinds, last } = options;
+  const things = new Map([...last.things].filter(([, { kind }]) => !kinds.has(kind)));
+  const unseen = new Map([...last.unseen].filter(([kind]) => !kinds.has(kind)));
+  const looking = [...drivers.values()].filter(({ kind }) => kinds.has(kind));
   await Promise.all(
-    [...drivers.values()].map(async ({ kind, observe }) => {
+    looking.map(async ({ kind, observe }) => {
       try {
         const { result } = withDeadline(observe, options);
         for (const [id, have] of await result) things.set(keyOf({ kind, id }), { kind, id, have });

@@ -2,7 +2,7 @@ import { SECOND_MS } from '../../lib/units.ts';
 import { execute } from './execution.ts';
 import type { Graph, Key } from './graph.ts';
 import { forget, type Memory, remember } from './memory.ts';
-import { type Drivers, haveOf, lookAround, type Sight } from './observation.ts';
+import { type Drivers, haveOf, lookAround, NO_SIGHT, type Sight } from './observation.ts';
 import { plan } from './plan.ts';
 import type { Have, Step } from './step.ts';
 
@@ -28,6 +28,7 @@ export type LoopParts = {
   /** Told after every look, before its steps are carried out. */
   readonly onView: (view: View) => void;
   readonly onFailure: (key: Key, sentence: string) => void;
+  /** Time that only runs forward, whatever the machine's clock is set to. */
   readonly clock: () => number;
   readonly chance: () => number;
 };
@@ -39,17 +40,25 @@ export type Loop = {
   readonly run: (signal: AbortSignal) => Promise<void>;
 };
 
-/** The agent's one loop: observe, plan, apply, observe again; one pass at a time. */
+/**
+ * The agent's one loop: observe, plan, apply, observe again; one pass at a time. The whole machine
+ * is looked at every `lookAgainMs`; in between only what was worked on, for nobody else works here.
+ */
 export function openLoop(parts: LoopParts): Loop {
+  const { drivers, clock } = parts;
   let memory: Memory = new Map();
+  let sight = NO_SIGHT;
+  let stale: ReadonlySet<string> = new Set(drivers.keys());
   const busy = new Set<Key>();
   let alarm = Promise.withResolvers<void>();
 
-  /** Looks once, and does what is to be done; returns when time alone asks for another look. */
+  /** Does what is to be done; returns when time alone asks for another pass. */
   const pass = async (signal: AbortSignal): Promise<number> => {
-    const { drivers, clock } = parts;
-    const sight = await lookAround(drivers, { deadlineMs: OBSERVE_MS_MAX, signal });
+    const look = { kinds: stale, last: sight, deadlineMs: OBSERVE_MS_MAX, signal };
+    sight = await lookAround(drivers, look);
     if (signal.aborted) return clock();
+    // What could not be read is read again in the next pass.
+    stale = new Set(sight.unseen.keys());
     const want = parts.wantOf(sight);
     const have = haveOf(sight, want, { drivers, busy });
     const nowMs = clock();
@@ -57,7 +66,7 @@ export function openLoop(parts: LoopParts): Loop {
     const steps = plan({ want, have, memory, nowMs });
     parts.onView({ want, have, sight, steps });
     const work = steps.filter((step) => step.do !== 'wait');
-    if (work.length === 0) return nextLookMs(steps, nowMs, parts.lookAgainMs);
+    if (work.length === 0) return nextPassMs(steps, nowMs + parts.lookAgainMs);
     const outcomes = await execute({
       steps: work,
       want,
@@ -72,16 +81,21 @@ export function openLoop(parts: LoopParts): Loop {
     memory = remember(memory, outcomes, parts.chance);
     for (const { key, failure } of outcomes) if (failure !== null) parts.onFailure(key, failure);
     // What was done is believed when it is seen. Every try has its back-off, so this ends.
+    stale = new Set([...stale, ...work.map(({ kind }) => kind)]);
     return nowMs;
   };
 
   const run = async (signal: AbortSignal): Promise<void> => {
     signal.addEventListener('abort', () => alarm.resolve(), { once: true });
+    let wholeLookMs = clock();
     while (!signal.aborted) {
       alarm = Promise.withResolvers<void>();
-      const nextMs = await pass(signal);
-      const delayMs = Math.max(0, nextMs - parts.clock());
-      const timer = setTimeout(alarm.resolve, delayMs);
+      if (clock() >= wholeLookMs) {
+        stale = new Set(drivers.keys());
+        wholeLookMs = clock() + parts.lookAgainMs;
+      }
+      const nextMs = Math.min(await pass(signal), wholeLookMs);
+      const timer = setTimeout(alarm.resolve, Math.max(0, nextMs - clock()));
       if (!signal.aborted) await alarm.promise;
       clearTimeout(timer);
     }
@@ -89,9 +103,9 @@ export function openLoop(parts: LoopParts): Loop {
   return { wake: () => alarm.resolve(), run };
 }
 
-function nextLookMs(steps: readonly Step[], nowMs: number, lookAgainMs: number): number {
+function nextPassMs(steps: readonly Step[], latestMs: number): number {
   const ends = steps.flatMap((step) =>
     step.do === 'wait' && step.untilMs !== undefined ? [step.untilMs] : [],
   );
-  return Math.min(nowMs + lookAgainMs, ...ends);
+  return Math.min(latestMs, ...ends);
 }
