@@ -1,5 +1,5 @@
 import { containerIdOf } from '../container/plan.ts';
-import type { Receipt } from '../contract/receipt.ts';
+import type { Receipt, WorkloadState } from '../contract/receipt.ts';
 import type { SignedContract, VerifiedContract } from '../contract/verify.ts';
 import { formatDuration } from '../lib/units.ts';
 import { znetIdOf } from '../znet/address.ts';
@@ -12,8 +12,6 @@ import type { WaitStep } from './loop/step.ts';
 
 /** A receipt without what numbers and dates it. */
 export type Statement = Omit<Receipt, 'grid' | 'node' | 'seq' | 'atMs'>;
-
-type WorkloadState = Receipt['workloads'][number];
 
 export type Known = {
   readonly view: View;
