@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import { containerIdOf } from '../../src/container/plan.ts';
 import { signCancellation } from '../../src/contract/sign.ts';
 import { GiB, HOUR_MS, MiB } from '../../src/lib/units.ts';
-import { startAgent, until } from '../support/agent.ts';
+import { startAgent, until } from '../support/node/agent.ts';
 import { GRID, makePerson, NOW_MS } from '../support/contracts.ts';
 import { contractFor } from '../support/directory.ts';
-import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node-grid.ts';
+import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node/grid.ts';
 
 test('a node joins, runs a contract, says so, and ends it when it is cancelled', async () => {
   const { directory, farmer, tenant } = await openGrid();

@@ -3,10 +3,10 @@ import { containerIdOf } from '../../src/container/plan.ts';
 import { openAnswer, questionId } from '../../src/contract/question.ts';
 import { signQuestion } from '../../src/contract/sign.ts';
 import { FarmError } from '../../src/identity/farm.ts';
-import { startAgent, until } from '../support/agent.ts';
+import { startAgent, until } from '../support/node/agent.ts';
 import { GRID, makeContract, makePerson, NOW_MS } from '../support/contracts.ts';
 import { contractFor, freshNonce } from '../support/directory.ts';
-import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node-grid.ts';
+import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node/grid.ts';
 
 test('two nodes learn of each other by their signed receipts and join one network', async () => {
   const { directory, farmer, tenant } = await openGrid();

@@ -4,7 +4,7 @@ import type { Contract } from '../../src/contract/spec.ts';
 import { MINUTE_MS, MiB, SECOND_MS } from '../../src/lib/units.ts';
 import { TRIES_MAX } from '../../src/node/loop/memory.ts';
 import { makeContract, makePerson } from '../support/contracts.ts';
-import { Story } from '../support/story.ts';
+import { Story } from '../support/node/story.ts';
 
 const PEER = 'cc'.repeat(32);
 

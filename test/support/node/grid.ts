@@ -1,9 +1,9 @@
-import { verifyReceipt } from '../../src/contract/receipt.ts';
-import { contractDigest } from '../../src/contract/sign.ts';
-import type { Contract } from '../../src/contract/spec.ts';
+import { verifyReceipt } from '../../../src/contract/receipt.ts';
+import { contractDigest } from '../../../src/contract/sign.ts';
+import type { Contract } from '../../../src/contract/spec.ts';
 import { type TestAgent, until } from './agent.ts';
-import { GRID, makeContract, makePerson } from './contracts.ts';
-import { type contractFor, makeFarmer, openDirectory, type TestDirectory } from './directory.ts';
+import { GRID, makeContract, makePerson } from '../contracts.ts';
+import { type contractFor, makeFarmer, openDirectory, type TestDirectory } from '../directory.ts';
 
 /** The image that contracts of tests name. */
 export const IMAGE = 'dd'.repeat(32);

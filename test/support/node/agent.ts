@@ -3,17 +3,17 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Resources, resourcesOf } from '../../src/capacity/spec.ts';
-import { openContractStore } from '../../src/contract/store.ts';
-import type { Envelope } from '../../src/identity/envelope.ts';
-import { openConsole } from '../../src/node/bringup/console.ts';
-import { openDirectory } from '../../src/node/bringup/directory.ts';
-import { openSelf, type Self } from '../../src/node/bringup/identity.ts';
-import { renewOffer, type SignedOffer } from '../../src/node/bringup/offer.ts';
-import { openSequence } from '../../src/node/bringup/sequence.ts';
-import { type AgentParts, runAgentParts } from '../../src/node/agent.ts';
-import { GRID } from './contracts.ts';
-import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from './directory.ts';
+import { type Resources, resourcesOf } from '../../../src/capacity/spec.ts';
+import { openContractStore } from '../../../src/contract/store.ts';
+import type { Envelope } from '../../../src/identity/envelope.ts';
+import { openConsole } from '../../../src/node/bringup/console.ts';
+import { openDirectory } from '../../../src/node/bringup/directory.ts';
+import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
+import { renewOffer, type SignedOffer } from '../../../src/node/bringup/offer.ts';
+import { openSequence } from '../../../src/node/bringup/sequence.ts';
+import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
+import { GRID } from '../contracts.ts';
+import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from '../directory.ts';
 import { Machine } from './machine.ts';
 
 /** A running agent over a machine in memory, against a real directory. */

@@ -1,14 +1,14 @@
-import type { Contract } from '../../src/contract/spec.ts';
-import { type VerifiedContract, verifyContract } from '../../src/contract/verify.ts';
-import { SECOND_MS } from '../../src/lib/units.ts';
-import { execute } from '../../src/node/loop/execution.ts';
-import { forget, type Memory, remember } from '../../src/node/loop/memory.ts';
-import { haveOf, lookAround, NO_SIGHT } from '../../src/node/loop/observation.ts';
-import { plan } from '../../src/node/loop/plan.ts';
-import { printPlan } from '../../src/node/loop/step.ts';
-import { type Fetch, wishesOf } from '../../src/node/wishes.ts';
-import { znetIdOf } from '../../src/znet/address.ts';
-import type { ZnetEnd } from '../../src/znet/spec.ts';
+import type { Contract } from '../../../src/contract/spec.ts';
+import { type VerifiedContract, verifyContract } from '../../../src/contract/verify.ts';
+import { SECOND_MS } from '../../../src/lib/units.ts';
+import { execute } from '../../../src/node/loop/execution.ts';
+import { forget, type Memory, remember } from '../../../src/node/loop/memory.ts';
+import { haveOf, lookAround, NO_SIGHT } from '../../../src/node/loop/observation.ts';
+import { plan } from '../../../src/node/loop/plan.ts';
+import { printPlan } from '../../../src/node/loop/step.ts';
+import { type Fetch, wishesOf } from '../../../src/node/wishes.ts';
+import { znetIdOf } from '../../../src/znet/address.ts';
+import type { ZnetEnd } from '../../../src/znet/spec.ts';
 import {
   carry,
   GRID,
@@ -17,7 +17,7 @@ import {
   makePerson,
   NODE_ID,
   NOW_MS,
-} from './contracts.ts';
+} from '../contracts.ts';
 import { Machine } from './machine.ts';
 
 const tenant = makePerson('tenant');

@@ -2,13 +2,13 @@ import {
   compareContainer,
   type ContainerHave,
   type ContainerSpec,
-} from '../../src/container/plan.ts';
-import { digestOf } from '../../src/container/oci.ts';
-import type { Driver } from '../../src/lib/driver.ts';
-import type { NamedFile } from '../../src/lib/names.ts';
-import { type Drivers, loopDriver, usesNothing } from '../../src/node/loop/observation.ts';
-import { compareZnet, type ZnetHave, type ZnetSpec } from '../../src/znet/plan.ts';
-import { compareImage, type ImageHave } from '../../src/zosfs/plan.ts';
+} from '../../../src/container/plan.ts';
+import { digestOf } from '../../../src/container/oci.ts';
+import type { Driver } from '../../../src/lib/driver.ts';
+import type { NamedFile } from '../../../src/lib/names.ts';
+import { type Drivers, loopDriver, usesNothing } from '../../../src/node/loop/observation.ts';
+import { compareZnet, type ZnetHave, type ZnetSpec } from '../../../src/znet/plan.ts';
+import { compareImage, type ImageHave } from '../../../src/zosfs/plan.ts';
 
 /** A machine in memory that keeps state like a real one, and prints itself as text. */
 export class Machine {
