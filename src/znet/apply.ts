@@ -1,10 +1,11 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { closeTunnelPort, openTunnelPort } from '../host/net/firewall.ts';
 import { listNamespaces, runIp } from '../host/net/ip.ts';
 import { loadRules } from '../host/net/nft.ts';
 import { FORWARD_IPV6, writeSettings } from '../host/net/settings.ts';
 import { changePeers, setNewKey, showInterface, type WgPeerChange } from '../host/net/wg.ts';
 import type { Driver } from '../lib/driver.ts';
-import { observeZnets, strayLinks, TUNNEL } from './observe.ts';
+import { DONE_FOLDER, donePath, observeZnets, strayLinks, TUNNEL } from './observe.ts';
 import {
   compareZnet,
   KEEPALIVE_SECONDS,
@@ -36,6 +37,7 @@ export function znetDriver(): Driver<ZnetSpec, ZnetHave> {
       if (have.port !== undefined && have.isPortOpen) {
         await loadRules(closeTunnelPort(have.port), signal);
       }
+      await rm(donePath(id), { force: true });
       await runIp([`netns del ${namespaceOf(id)}`], { signal });
     },
   };
@@ -44,6 +46,7 @@ export function znetDriver(): Driver<ZnetSpec, ZnetHave> {
 async function createZnet(spec: ZnetSpec, signal: AbortSignal): Promise<void> {
   const netns = namespaceOf(spec.id);
   const outside = `zn-${spec.id.slice(0, 12)}`;
+  await rm(donePath(spec.id), { force: true });
   await runIp(
     [
       ...(await leftovers(netns, outside)),
@@ -64,11 +67,11 @@ async function createZnet(spec: ZnetSpec, signal: AbortSignal): Promise<void> {
       `address add ${spec.address}/128 dev ${TUNNEL}`,
       `link set dev ${TUNNEL} mtu ${TUNNEL_MTU_BYTES} up`,
       `route add ${spec.prefix} dev ${TUNNEL}`,
-      // Last: it says that all before is done.
-      `link set dev ${TUNNEL} alias ${spec.id}`,
     ],
     { netns, signal },
   );
+  await mkdir(DONE_FOLDER, { recursive: true, mode: 0o700 });
+  await writeFile(donePath(spec.id), spec.address, { mode: 0o600 });
   const { port } = await showInterface({ netns, link: TUNNEL, signal });
   if (port !== undefined) await loadRules(openTunnelPort(port), signal);
 }

@@ -1,13 +1,26 @@
 import { readdir } from 'node:fs/promises';
+import { readText } from '../host/files.ts';
 import { TUNNEL_PORTS } from '../host/net/firewall.ts';
-import { type Link, listLinks, listNamespaces } from '../host/net/ip.ts';
+import { listNamespaces } from '../host/net/ip.ts';
 import { listSet } from '../host/net/nft.ts';
-import { showInterface, type WgInterface } from '../host/net/wg.ts';
+import { showInterface } from '../host/net/wg.ts';
 import { codeOf } from '../lib/errors.ts';
 import { namespaceOf, type ZnetHave } from './plan.ts';
 
 /** The tunnel's name inside its namespace. */
 export const TUNNEL = 'wg0';
+
+/**
+ * Where it is written that a znet was made to its end, with its address: to ask the namespace for
+ * it takes a process each time. It lies in memory, as the znet does, and is gone with it.
+ */
+export const DONE_FOLDER = '/run/zos/znets';
+const ADDRESS_BYTES_MAX = 64;
+
+/** The note that a znet is whole. */
+export function donePath(id: string): string {
+  return `${DONE_FOLDER}/${id}`;
+}
 
 /** Every znet that has a namespace on this machine, by id. */
 export async function observeZnets(signal: AbortSignal): Promise<ReadonlyMap<string, ZnetHave>> {
@@ -25,13 +38,14 @@ async function readZnet(
   openPorts: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<ZnetHave> {
-  const netns = namespaceOf(id);
   try {
-    const [links, tunnel] = await Promise.all([
-      listLinks({ netns, signal }),
-      showInterface({ netns, link: TUNNEL, signal }),
+    const [address, tunnel] = await Promise.all([
+      readText(donePath(id), ADDRESS_BYTES_MAX),
+      showInterface({ netns: namespaceOf(id), link: TUNNEL, signal }),
     ]);
-    return haveOf(id, { links, tunnel, openPorts });
+    const { publicKey, port, peers } = tunnel;
+    const isWhole = address !== undefined && publicKey !== undefined && port !== undefined;
+    return { id, isWhole, publicKey, port, isPortOpen: openPorts.has(`${port}`), address, peers };
   } catch (error) {
     // A namespace without a tunnel is what a start that was cut off leaves behind.
     if (codeOf(error) !== 'TOOL_FAILED') throw error;
@@ -47,29 +61,6 @@ const NOTHING = {
   address: undefined,
   peers: [],
 } as const;
-
-function haveOf(
-  id: string,
-  found: {
-    readonly links: readonly Link[];
-    readonly tunnel: WgInterface;
-    readonly openPorts: ReadonlySet<string>;
-  },
-): ZnetHave {
-  const { links, tunnel, openPorts } = found;
-  const link = links.find(({ name }) => name === TUNNEL);
-  const { publicKey, port } = tunnel;
-  return {
-    id,
-    // Its alias is what `create` sets last.
-    isWhole: link?.alias === id && link.isUp && publicKey !== undefined && port !== undefined,
-    publicKey,
-    port,
-    isPortOpen: openPorts.has(`${port}`),
-    address: link?.addresses.find(({ scope }) => scope === 'global')?.address,
-    peers: tunnel.peers,
-  };
-}
 
 /** The links in the host's own namespace that a start of a znet may have left there. */
 export async function strayLinks(): Promise<string[]> {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ZosError } from '../../lib/errors.ts';
 import { run } from '../exec.ts';
 
-export class IpError extends ZosError<'IP_OUTPUT_UNKNOWN' | 'IP_LINE_UNSAFE'> {}
+export class IpError extends ZosError<'IP_OUTPUT_UNKNOWN' | 'IP_LINE_UNSAFE' | 'IP_LINE_REFUSED'> {}
 
 export type Address = { readonly address: string; readonly prefixBits: number };
 
@@ -94,7 +94,22 @@ export async function runIp(lines: readonly string[], where: Where = {}): Promis
       });
     }
   }
-  await ip(['-batch', '-'], where, `${lines.join('\n')}\n`);
+  try {
+    await ip(['-batch', '-'], where, `${lines.join('\n')}\n`);
+  } catch (cause) {
+    throw refusalOf(lines, cause);
+  }
+}
+
+/** Which line the kernel refused and what it said; ip itself ends with the line's number only. */
+function refusalOf(lines: readonly string[], cause: unknown): unknown {
+  const { stderr } = cause instanceof ZosError ? cause.facts : {};
+  const said = typeof stderr === 'string' ? stderr.trim().split('\n') : [];
+  const number = Number(/^Command failed -:(\d+)$/u.exec(said.at(-1) ?? '')?.[1]);
+  const line = lines[number - 1];
+  if (line === undefined) return cause;
+  const reason = said.slice(0, -1).join(' ');
+  return new IpError('IP_LINE_REFUSED', `ip refused "${line}": ${reason}`, { cause });
 }
 
 /** The names of the network namespaces that `ip netns add` made. */

@@ -35,7 +35,7 @@ test('links, addresses and settings are made and read inside a namespace', async
     ],
     routes: [{ dst: 'fd00::/64', dev: 'in' }],
     byPid: ['lo', 'out'],
-    failure: 'TOOL_FAILED',
+    failure: 'ip refused "link set dev none up": Cannot find device "none"',
     left: ['lo', 'out', 'two', 'one'],
     forward: { inside: '1', outside: '0' },
     before: [netns],

@@ -1,5 +1,5 @@
 // Runs in namespaces of its own; see `runInside`.
-import { codeOf } from '../../../../src/lib/errors.ts';
+import { sentenceOf } from '../../../../src/lib/errors.ts';
 import { listLinks, listNamespaces, listRoutes, runIp } from '../../../../src/host/net/ip.ts';
 import { run } from '../../../../src/host/exec.ts';
 import { insideNamespace } from '../../../../src/host/net/ip.ts';
@@ -25,7 +25,7 @@ const failure = await runIp([
   'link add dev one type veth peer name two',
   'link set dev none up',
   'link del dev one',
-]).then(() => 'done', codeOf);
+]).then(() => 'done', sentenceOf);
 const left = (await listLinks()).map(({ name }) => name);
 
 await writeSettings({ netns, paths: [FORWARD_IPV6], value: '1' });
