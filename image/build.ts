@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { run } from '../src/host/exec.ts';
 import { sentenceOf } from '../src/lib/errors.ts';
 import { formatBytes } from '../src/lib/units.ts';
 import { auditRelease, printAudits } from './audit.ts';
@@ -76,6 +78,7 @@ async function build(paths: Paths): Promise<Digests> {
   await requireTools(BUILD_TOOLS);
   await mkdir(paths.work, { recursive: true });
   await requireSpace(paths.work);
+  if (!existsSync(paths.trustedRoot)) await makeKeys(paths);
   await using _lock = await lockFolder(paths.work);
   const phase = makePhase(say, () => performance.now());
   const { version } = await readPackage(paths.root);
@@ -86,6 +89,12 @@ async function build(paths: Paths): Promise<Digests> {
   const sbom = makeSbom({ version, pins, files, npm });
   await writeFile(join(paths.release, 'sbom.spdx.json'), `${JSON.stringify(sbom, null, 2)}\n`);
   return digestsOf(paths);
+}
+
+/** The keys that sign releases are made before the first image, which carries their public halves. */
+async function makeKeys(paths: Paths): Promise<void> {
+  say('making the keys that sign releases');
+  await run({ file: process.execPath, args: ['boot/release.ts', '--keys'], cwd: paths.root });
 }
 
 async function digestsOf(paths: Paths): Promise<Digests> {

@@ -91,11 +91,6 @@ export function makeSbom(bill: Bill): Sbom {
   };
 }
 
-/** The path of a file of the bill as it is in the image. */
-export function imagePathInBill(file: SpdxFile): string {
-  return file.fileName.slice(1);
-}
-
 function homeOf(file: BilledFile): string {
   return idOf('package', file.package);
 }

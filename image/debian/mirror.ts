@@ -40,7 +40,7 @@ async function readAptFiles(): Promise<[sources: string[], lists: string[]]> {
 /**
  * Paragraphs of fields (deb822, sources.list(5)); continuation lines never hold what we look for.
  */
-function urisOfDeb822(text: string): string[] {
+export function urisOfDeb822(text: string): string[] {
   return text.split(/\n\s*\n/u).flatMap((paragraph) => {
     const field = (name: string): string[] => {
       const line = new RegExp(`^${name}:(.*)$`, 'imu').exec(paragraph);
@@ -51,8 +51,8 @@ function urisOfDeb822(text: string): string[] {
   });
 }
 
-/** One line an archive: `deb [options] URI SUITE COMPONENT...`. */
-function urisOfList(text: string): string[] {
+/** The same in a `.list` file, one line an archive: `deb [options] URI SUITE COMPONENT...`. */
+export function urisOfList(text: string): string[] {
   return text.split('\n').flatMap((line) => {
     const match = /^\s*deb\s+(?:\[[^\]]*\]\s*)?(\S+)\s+(\S+)\s+(.+)$/u.exec(line);
     const [, uri = '', suite = '', components = ''] = match ?? [];
