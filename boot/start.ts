@@ -39,6 +39,8 @@ async function main(args: readonly string[]): Promise<number> {
   const names = BUILD_ENVIRONMENT.filter((name) => env[name] !== undefined);
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
+  // A terminal that was closed can't be written to any more; what is up is taken down all the same.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => stop.abort());
   using screen = openScreen({
     write: (text) => stdout.write(text),
     columns: () => (stdout.isTTY && env['TERM'] !== 'dumb' ? stdout.columns : undefined),
