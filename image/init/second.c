@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
   /* The agent never ends by itself: if it does so with success, it is started again as well. */
   for (;;) {
     supervise(&AGENT);
-    say("starts it again:", AGENT.name, 0);
+    say("ended with success, which is not for it to do: starts again", AGENT.name, 0);
     sleep(1);
   }
 }

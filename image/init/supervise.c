@@ -91,15 +91,28 @@ static int await(pid_t child) {
   }
 }
 
-static void say_end(const char *name, int status) {
-  char text[64] = "";
-  int number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+/* A number from 0 to 999 behind a text. */
+static char *with_number(char *text, int number) {
   char digits[4] = {(char)('0' + number / 100), (char)('0' + number / 10 % 10),
                     (char)('0' + number % 10), 0};
-  strcat(text, name);
-  strcat(text, WIFSIGNALED(status) ? " ended by signal " : " ended with status ");
-  strcat(text, digits + (number < 10 ? 2 : number < 100 ? 1 : 0));
-  say(text, 0, 0);
+  return strcat(text, digits + (number < 10 ? 2 : number < 100 ? 1 : 0));
+}
+
+static void say_end(const char *name, int status) {
+  bool killed = WIFSIGNALED(status);
+  char text[64] = "";
+  strcat(strcat(text, name), killed ? " ended by signal " : " ended with status ");
+  say(with_number(text, killed ? WTERMSIG(status) : WEXITSTATUS(status)), 0, 0);
+}
+
+/* Reaps and obeys meanwhile. */
+static void wait_before_next(const char *name, time_t seconds) {
+  char text[64] = "starts it again in ";
+  say(strcat(with_number(text, (int)seconds), " s:"), name, 0);
+  for (time_t until = now() + seconds; now() < until;) {
+    pause_a_second();
+    while (waitpid(-1, 0, WNOHANG) > 0) continue;
+  }
 }
 
 void supervise(const struct program *program) {
@@ -115,11 +128,7 @@ void supervise(const struct program *program) {
       say_end(program->name, status);
     }
     if (now() - started >= WELL_SECONDS) back_off = 1;
-    say("starts it again:", program->name, 0);
-    for (time_t until = now() + back_off; now() < until;) {
-      pause_a_second();
-      while (waitpid(-1, 0, WNOHANG) > 0) continue;
-    }
+    wait_before_next(program->name, back_off);
     back_off = back_off * 2 > BACK_OFF_SECONDS_MAX ? BACK_OFF_SECONDS_MAX : back_off * 2;
   }
 }
