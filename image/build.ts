@@ -91,7 +91,7 @@ async function build(paths: Paths): Promise<Digests> {
   return digestsOf(paths);
 }
 
-/** The keys that sign releases are made before the first image, which carries their public halves. */
+/** The keys that sign releases come before the first image, which carries their public halves. */
 async function makeKeys(paths: Paths): Promise<void> {
   say('making the keys that sign releases');
   await run({ file: process.execPath, args: ['boot/release.ts', '--keys'], cwd: paths.root });

@@ -12,8 +12,8 @@ import { type KernelModules, readKernelModules } from '../../image/parts/module-
 import { type Folders, runPinned } from '../../image/parts/pinned-tools.ts';
 import { imagePaths } from '../../image/paths.ts';
 
-// The image that was built is unpacked, one bad thing is planted in it, and it is packed and audited
-// again: as the audit would see it if the build had let that thing in.
+// The image that was built is unpacked, one bad thing is planted in it, and it is packed and
+// audited again: as the audit would see it if the build had let that thing in.
 const paths = imagePaths();
 let scratch: string;
 let tree: string;
@@ -103,7 +103,7 @@ test('a file that all may write is found by name', async () => {
 });
 
 test('a file capability in the image is found by name', async () => {
-  // mkfs.erofs takes attributes from an archive as well, so that no right to set one is needed here.
+  // mkfs.erofs takes attributes from an archive as well: no right to set one is needed here.
   const folder = join(scratch, 'capability');
   await mkdir(folder);
   const archive = join(folder, 'image.tar');
