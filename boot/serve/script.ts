@@ -4,7 +4,7 @@
  */
 export const KERNEL_ARGUMENTS = ['rootfstype=ramfs', 'quiet', 'loglevel=4', 'panic=10'] as const;
 
-/** The screen, for machines with one; what is told there goes out on the serial line as well. */
+/** The kernel talks on both; the last one is where the node's own lines go: the screen. */
 export const CONSOLES = ['console=ttyS0,115200', 'console=tty0'] as const;
 
 /**

@@ -47,6 +47,7 @@ beforeAll(async () => {
     address: lab.address,
     releasePath: liars[0] ?? '',
     farm: { ...farm, mirrors },
+    consoles: ['console=ttyS0,115200'],
   });
   await lab.startDhcp({ scriptUrl: stack.use(first).scriptUrl });
   guest = await lab.startGuest({ name: 'victim', mac: '52:54:00:5a:01:01', memoryMiB: 1024 });
