@@ -1,5 +1,6 @@
 import { BadVersionError, EqualVersionError, ExpiredMetadataError } from 'tuf-js/dist/error.js';
 import { TrustedMetadataStore } from 'tuf-js/dist/store.js';
+import type { MetaFile } from '@tufjs/models';
 import * as models from '@tufjs/models/dist/error.js';
 import { fetchBytes, HttpError } from '../host/http.ts';
 import { sentenceOf, ZosError } from '../lib/errors.ts';
@@ -110,8 +111,9 @@ async function updateSnapshot(store: TrustedMetadataStore, wish: MetadataWish): 
   const { known } = wish;
   const artifact = 'metadata/snapshot.json';
   if (ifStillGood(known.snapshot, (bytes) => store.updateSnapshot(bytes, true))) return;
-  const bytesMax = store.timestamp?.signed.snapshotMeta.length ?? LENGTH_BYTES_MAX.snapshot;
-  const bytes = await fetchFile(wish, { artifact, bytesMax });
+  const expected = store.timestamp?.signed.snapshotMeta;
+  const bytesMax = expected?.length ?? LENGTH_BYTES_MAX.snapshot;
+  const bytes = await fetchFile(wish, { artifact, bytesMax, expected });
   refused(artifact, () => store.updateSnapshot(bytes));
   known.snapshot = bytes;
 }
@@ -122,9 +124,9 @@ async function updateTargets(store: TrustedMetadataStore, wish: MetadataWish): P
   const artifact = 'metadata/targets.json';
   const update = (bytes: Buffer): void => store.updateDelegatedTargets(bytes, 'targets', 'root');
   if (ifStillGood(known.targets, update)) return;
-  const meta = store.snapshot?.signed.meta['targets.json'];
-  const bytesMax = meta?.length ?? LENGTH_BYTES_MAX.targets;
-  const bytes = await fetchFile(wish, { artifact, bytesMax });
+  const expected = store.snapshot?.signed.meta['targets.json'];
+  const bytesMax = expected?.length ?? LENGTH_BYTES_MAX.targets;
+  const bytes = await fetchFile(wish, { artifact, bytesMax, expected });
   refused(artifact, () => update(bytes));
   known.targets = bytes;
 }
@@ -140,7 +142,12 @@ function ifStillGood(bytes: Uint8Array | undefined, update: (bytes: Buffer) => u
   }
 }
 
-type FileWish = { readonly artifact: string; readonly bytesMax: number };
+type FileWish = {
+  readonly artifact: string;
+  readonly bytesMax: number;
+  /** Length and hash, where a file that held already names them: checked before anything is read. */
+  readonly expected?: MetaFile | undefined;
+};
 
 async function fetchFile(
   wish: MetadataWish,
@@ -149,7 +156,7 @@ async function fetchFile(
 async function fetchFile(wish: MetadataWish, file: FileWish): Promise<Buffer>;
 async function fetchFile(
   { mirror, signal, onBytes }: MetadataWish,
-  { artifact, bytesMax, isOptional = false }: FileWish & { isOptional?: boolean },
+  { artifact, bytesMax, expected, isOptional = false }: FileWish & { isOptional?: boolean },
 ): Promise<Buffer | undefined> {
   const facts = { artifact, mirror };
   try {
@@ -160,6 +167,7 @@ async function fetchFile(
       ...(signal === undefined ? {} : { signal }),
     });
     onBytes?.(bytes.length);
+    refused(artifact, () => expected?.verify(Buffer.from(bytes)));
     checkMetadataForm(artifact, bytes, bytesMax);
     return Buffer.from(bytes);
   } catch (cause) {

@@ -41,9 +41,9 @@ const expectations: readonly (readonly [path: string, fault: keyof typeof FAULTS
         [path, 'missing', 'HTTP_STATUS'] as const,
         [path, 'failing', 'HTTP_STATUS'] as const,
         [path, 'redirect', 'HTTP_STATUS'] as const,
-        [path, 'portal', 'NOT_JSON'] as const,
+        [path, 'portal', role === 'timestamp' ? 'NOT_JSON' : 'DIGEST_MISMATCH'] as const,
         [path, 'endless', 'HTTP_TOO_LONG'] as const,
-        [path, 'short', 'NOT_JSON'] as const,
+        [path, 'short', role === 'timestamp' ? 'NOT_JSON' : 'DIGEST_MISMATCH'] as const,
         [path, 'brokenOff', 'HTTP_BROKEN_OFF'] as const,
       ];
     }),
