@@ -145,7 +145,7 @@ function ifStillGood(bytes: Uint8Array | undefined, update: (bytes: Buffer) => u
 type FileWish = {
   readonly artifact: string;
   readonly bytesMax: number;
-  /** Length and hash, where a file that held already names them: checked before anything is read. */
+  /** Length and hash, where a file that held already names them: checked before it is read. */
   readonly expected?: MetaFile | undefined;
 };
 
