@@ -74,7 +74,8 @@ async function measureFirstLine(
     throw new Error('The machine ended before our program started.');
   });
   ended.catch(() => {});
-  return Promise.race([promise, ended]);
+  // Awaited here: the machine is stopped where this function ends.
+  return await Promise.race([promise, ended]);
 }
 
 /** What git has of this repository, as a new user gets it. */
