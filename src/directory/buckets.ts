@@ -1,6 +1,8 @@
-import { SECOND_MS } from '../lib/units.ts';
+/** One token in thousandths: integers only, for the sum of many small parts has to be exact. */
+const TOKEN = 1000;
 
 export type BucketLimits = {
+  /** A whole number: thousandths of a token then come in whole numbers a millisecond. */
   readonly perSecond: number;
   /** The most that may come at once after a pause. */
   readonly burst: number;
@@ -15,19 +17,20 @@ export type Buckets = {
 
 /** Token buckets, one a key, in bounded memory. */
 export function makeBuckets(limits: BucketLimits): Buckets {
-  const buckets = new Map<string, { tokens: number; atMs: number }>();
-  const perMs = limits.perSecond / SECOND_MS;
+  const buckets = new Map<string, { thousandths: number; atMs: number }>();
+  const { perSecond, keysMax } = limits;
+  const full = limits.burst * TOKEN;
   return {
     take: (key, nowMs) => {
-      const before = buckets.get(key) ?? { tokens: limits.burst, atMs: nowMs };
-      const grown = before.tokens + Math.max(0, nowMs - before.atMs) * perMs;
-      const tokens = Math.min(limits.burst, grown);
-      const isEmpty = tokens < 1;
+      const before = buckets.get(key) ?? { thousandths: full, atMs: nowMs };
+      const grown = before.thousandths + Math.max(0, nowMs - before.atMs) * perSecond;
+      const thousandths = Math.min(full, grown);
+      const isEmpty = thousandths < TOKEN;
       buckets.delete(key);
-      buckets.set(key, { tokens: isEmpty ? tokens : tokens - 1, atMs: nowMs });
+      buckets.set(key, { thousandths: isEmpty ? thousandths : thousandths - TOKEN, atMs: nowMs });
       const oldest = buckets.keys().next();
-      if (buckets.size > limits.keysMax && oldest.done !== true) buckets.delete(oldest.value);
-      return isEmpty ? Math.ceil((1 - tokens) / perMs) : 0;
+      if (buckets.size > keysMax && oldest.done !== true) buckets.delete(oldest.value);
+      return isEmpty ? Math.ceil((TOKEN - thousandths) / perSecond) : 0;
     },
   };
 }
