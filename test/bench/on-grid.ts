@@ -117,6 +117,8 @@ async function measureDeployments({ bot, folder, imagesUrl }: Grid, root: string
     if (count > 0) seconds.push(took);
     await askBot(bot, ['cancel', 'bench'], z.unknown());
   }
+  const sorted = seconds.toSorted((a, b) => a - b).map((value) => value.toFixed(1));
+  console.error(`bench: deploy: ${sorted.join(' ')} s`);
   return percentile(seconds, 95);
 }
 
