@@ -30,7 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (process.getuid?.() !== 0) {
-    throw new BootError('NOT_ROOT', 'Networks and machines take root; run it with sudo.');
+    throw new BootError('NOT_ROOT', 'Networks and machines take root; run: sudo npm start');
   }
   const root = fileURLToPath(new URL('..', import.meta.url));
   mkdirSync(join(root, 'dist'), { recursive: true });

@@ -36,7 +36,8 @@ export async function runTour(wish: TourWish): Promise<void> {
     screen.begin(['end']);
     screen.show({ subject: 'end', state: 'running', text: 'takes everything down' });
     await stack.disposeAsync();
-    screen.show({ subject: 'end', state: 'done', text: 'everything is down, nothing is left' });
+    const left = wish.isVirtual ? 'nothing is left' : 'the servers run on';
+    screen.show({ subject: 'end', state: 'done', text: `everything is down, ${left}` });
   }
 }
 
