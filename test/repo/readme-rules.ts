@@ -110,6 +110,7 @@ function promiseFaults(readme: string): string[] {
     const lines = section.split('\n').filter((line) => line.startsWith('|'));
     return lines.slice(2);
   });
+  if (rows.length === 0) return ['has no table of what is promised, with the test of each'];
   return rows
     .filter((row) => row.match(CITED) === null)
     .map((row) => `promises without a test: ${row.split('|')[1]?.trim() ?? row}`);

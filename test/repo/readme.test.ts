@@ -46,6 +46,7 @@ const PLANTED: readonly (readonly [string, readonly string[], string])[] = [
     ['`test/a.test.ts` › “it rests”'],
     'cites “it rests”, which test/a.test.ts does not test',
   ],
+  ['a table of promises', ['# Zero-OS'], 'has no table of what is promised, with the test of each'],
   [
     'a promise without a test',
     ['# Promises', '| promise | proof |', '|---|---|', '| it flies | see above |'],
