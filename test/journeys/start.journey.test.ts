@@ -19,7 +19,7 @@ test(
 
     const second = spawnSync('npm', ['start'], { cwd: ROOT, encoding: 'utf8' });
     expect(second.status).toBe(1);
-    expect(second.stderr).toMatch(/^A grid runs from this folder already, as process \d+;/u);
+    expect(second.stderr).toMatch(/^A grid runs from this folder already, as process \d+;/mu);
 
     const during = await findTraces(ROOT);
     expect(during).not.toEqual(before);
