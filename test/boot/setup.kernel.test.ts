@@ -49,7 +49,9 @@ test('set-up that needs root and has none ends with a sentence that names the pa
     'mount --bind /dev/null /var/lib/dpkg/status',
     'if [ -e /usr/bin/sudo ]; then mount --bind /dev/null /usr/bin/sudo; fi',
   ].join('\n');
-  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  // Somebody without rights, but to read the repository wherever it is.
+  const read = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', ...read];
   const { status, printed } = setUp(ROOT, spoil, ...nobody);
   expect(status).toBe(1);
   expect(printed).toMatch(/^Installing binutils, .* needs root; run the same command as root\.$/u);
