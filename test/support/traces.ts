@@ -28,6 +28,24 @@ export async function findTraces(root: string): Promise<Traces> {
   };
 }
 
+/** What is there now and was not before; what others took away meanwhile is no trace. */
+export function newTraces(before: Traces, now: Traces): Traces {
+  const added = (kind: keyof Traces): string[] => {
+    const left = [...before[kind]];
+    return now[kind].filter((name) => {
+      const at = left.indexOf(name);
+      if (at >= 0) left.splice(at, 1);
+      return at < 0;
+    });
+  };
+  return {
+    namespaces: added('namespaces'),
+    links: added('links'),
+    mounts: added('mounts'),
+    files: added('files'),
+  };
+}
+
 /** The processes of a session (setsid(2)), by their command lines. */
 export function processesOf(session: number): string[] {
   return names('/proc')
