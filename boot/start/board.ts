@@ -78,8 +78,7 @@ function markOf(state: Row['state'], look: Look): string {
 /** A text on one line of at most so many columns, cut where it is longer. */
 export function fit(text: string, columns: number): string {
   // What a guest's console said is shown, never obeyed.
-  // oxlint-disable-next-line no-control-regex
-  const line = stripVTControlCharacters(text).replaceAll(/[\u0000-\u001F\u007F-\u009F]/gu, ' ');
+  const line = stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, ' ');
   return line.length <= columns ? line : `${line.slice(0, Math.max(0, columns - 1))}…`;
 }
 

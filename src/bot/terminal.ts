@@ -30,8 +30,7 @@ export function paint({ hasColour }: Terminal, colour: Colour, text: string): st
 
 /** What a stranger sent, safe to show: no control character reaches the screen. */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
+  return text.replaceAll(/(?![\t\n])\p{Cc}/gu, '\uFFFD');
 }
 
 /** Columns padded to their widest cell; the first row is the heading. */

@@ -7,9 +7,3 @@ export function znetEndOf(have: ZnetHave, addresses: readonly string[]): ZnetEnd
   if (!have.isWhole || publicKey === undefined || port === undefined) return undefined;
   return { znet: id, publicKey, port, addresses: addresses.slice(0, 8) };
 }
-
-/** How the tunnels stand: a peer counts once there was a handshake with it. */
-export function znetPeersUp(have: ZnetHave): { readonly up: number; readonly all: number } {
-  const up = have.peers.filter(({ handshakeAgeMs }) => handshakeAgeMs !== undefined).length;
-  return { up, all: have.peers.length };
-}

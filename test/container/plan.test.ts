@@ -6,7 +6,6 @@ import {
   containerSpecOf,
   linkNameOf,
 } from '../../src/container/plan.ts';
-import { containerStatus } from '../../src/container/status.ts';
 import { MiB } from '../../src/lib/units.ts';
 
 const SPEC = containerSpecOf({
@@ -52,17 +51,6 @@ test.each([
 ] as const)('%j is met by %s', (change, expected) => {
   const difference = compareContainer(SPEC, { ...RUNNING, ...change });
   expect(`${difference.change} ${difference.because}`).toBe(expected);
-});
-
-test('what is reported is what the kernel shows, in a sentence', () => {
-  expect(containerStatus(SPEC, RUNNING)).toEqual({
-    state: 'running',
-    because: '',
-    pid: 42,
-    startedAtMs: 1_700_000_000_000,
-  });
-  const killed = containerStatus(SPEC, { ...RUNNING, state: 'stopped', oomKills: 2 });
-  expect(killed).toEqual({ state: 'stopped', because: 'it took more than its 32.0 MiB of memory' });
 });
 
 test('names fit where they go: crun’s folder and the kernel’s 15 characters', () => {
