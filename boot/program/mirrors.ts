@@ -9,12 +9,13 @@ import {
   fetchTarget,
   startDraft,
 } from '../../src/artifact/fetch.ts';
+import type { Versions } from '../../src/artifact/spec.ts';
 import {
   fetchMetadata,
   type KnownMetadata,
   type Release,
 } from '../../src/artifact/fetch-metadata.ts';
-import { type BootConsole, refusalText } from './console.ts';
+import type { BootConsole } from './console.ts';
 
 export type ReleaseFetch = {
   readonly mirrors: readonly string[];
@@ -35,6 +36,7 @@ export type ReleaseFetch = {
 export type FetchedRelease = {
   readonly mirror: string;
   readonly systemSha256: string;
+  readonly versions: Versions;
   readonly wireBytes: number;
   readonly reusedBytes: number;
 };
@@ -77,7 +79,7 @@ async function tryMirror(
   } catch (error) {
     if (wish.signal?.aborted === true || !(error instanceof ZosError)) throw error;
     const { artifact } = error.facts;
-    console.say(refusalText(typeof artifact === 'string' ? artifact : mirror, error));
+    console.refused({ artifact: typeof artifact === 'string' ? artifact : mirror, error, mirror });
     return undefined;
   }
 }
@@ -115,6 +117,7 @@ async function fetchFrom(
   return {
     mirror,
     systemSha256: target.sha256,
+    versions: release.versions,
     wireBytes: progress.wireBytes + wireBytes,
     reusedBytes,
   };

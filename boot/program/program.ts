@@ -10,8 +10,9 @@ import {
   type BootRecord,
   parseBootMedia,
 } from '../../src/artifact/spec.ts';
+import { checkCommandLine } from '../../src/artifact/command-line.ts';
 import { raiseClock } from '../../src/host/clock.ts';
-import { type BootConsole, openConsole, printLine, refusalText } from './console.ts';
+import { type BootConsole, openConsole, printLine } from './console.ts';
 import { fetchRelease } from './mirrors.ts';
 import { bringUpNetwork } from './network.ts';
 
@@ -41,7 +42,7 @@ export async function runBootProgram(): Promise<number> {
     return 0;
   } catch (error) {
     const artifact = error instanceof ArtifactError ? error.facts['artifact'] : undefined;
-    if (typeof artifact === 'string') console.say(refusalText(artifact, error));
+    if (typeof artifact === 'string') console.refused({ artifact, error });
     else console.say(`stopped: ${codeOf(error)} ${sentenceOf(error)}`);
     return 1;
   }
@@ -52,11 +53,13 @@ async function boot(console: BootConsole): Promise<void> {
   const release = releaseSchema.parse(JSON.parse(await readFile(RELEASE_PATH, 'utf8')));
   const { name, version } = release;
   console.reached('started', `${name} ${version}, ${afterMs} ms after the kernel`);
+  const { loader } = checkCommandLine(await readFile('/proc/cmdline', 'utf8'));
   const root = new Uint8Array(await readFile(ROOT_PATH));
   // Expiry is only as good as the clock: it is never before this image was made.
   const nowMs = await raiseClock(Date.parse(release.notBefore));
   console.reached('clock', new Date(nowMs).toISOString());
   const media = await readMedia();
+  console.reached('media', 'initramfs');
   await bringUpNetwork(console);
   await mkdir(FOLDER, { recursive: true });
   const { mirrors } = media;
@@ -69,8 +72,14 @@ async function boot(console: BootConsole): Promise<void> {
   });
   if (fetched === undefined) throw new Error('No mirror had a release.');
   console.reached('verified', `system.erofs sha256 ${fetched.systemSha256}`);
-  const { stages } = console;
-  const record: BootRecord = { release: `${name} ${version}`, stages: [...stages], ...fetched };
+  const record: BootRecord = {
+    release: `${name} ${version}`,
+    stages: [...console.stages],
+    refusals: [...console.refusals],
+    media: 'initramfs',
+    loader,
+    ...fetched,
+  };
   const path = join(FOLDER, 'boot.json');
   await writeFile(`${path}.part`, JSON.stringify(record));
   await rename(`${path}.part`, path);

@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { CONSOLES } from '../../src/artifact/command-line.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import { BootError } from '../errors.ts';
 import { type Body, bytesBody, fileBody, sendBody } from './answer.ts';
 import { type Farm, openMediaPool, parseMac } from './media.ts';
-import { bootScript, CONSOLES } from './script.ts';
+import { bootScript } from './script.ts';
 
 /** One request, when it came in and when it was answered. */
 export type ServeEvent = {

@@ -5,7 +5,7 @@ import * as models from '@tufjs/models/dist/error.js';
 import { fetchBytes, HttpError } from '../host/http.ts';
 import { sentenceOf, ZosError } from '../lib/errors.ts';
 import { KiB, SECOND_MS } from '../lib/units.ts';
-import { ArtifactError } from './spec.ts';
+import { ArtifactError, type Versions } from './spec.ts';
 import { checkMetadataForm, type Target, targetOf } from './verify.ts';
 
 const LENGTH_BYTES_MAX = {
@@ -39,11 +39,7 @@ export type MetadataWish = {
 /** What a release vouches for: any of its files by name; throws `ArtifactError`. */
 export type Release = {
   readonly target: (name: string) => Target;
-  readonly versions: {
-    readonly root: number;
-    readonly timestamp: number;
-    readonly targets: number;
-  };
+  readonly versions: Versions;
 };
 
 /**
@@ -71,6 +67,7 @@ export async function fetchMetadata(wish: MetadataWish): Promise<Release> {
     versions: {
       root: store.root.signed.version,
       timestamp: store.timestamp?.signed.version ?? 0,
+      snapshot: store.snapshot?.signed.version ?? 0,
       targets: targets?.version ?? 0,
     },
   };

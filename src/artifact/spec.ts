@@ -18,6 +18,7 @@ export class ArtifactError extends ZosError<
   | 'DIGEST_MISMATCH'
   | 'TARGET_MISSING'
   | 'NO_ROOM'
+  | 'ARGUMENT_REFUSED'
   | HttpError['code']
 > {}
 
@@ -66,6 +67,30 @@ export function parseGridFile(bytes: Uint8Array): GridFile {
   return parseFile('grid.json', bytes, { schema: gridFileSchema, limits });
 }
 
+/** How many refusals a boot keeps: the first ones tell most. */
+export const REFUSALS_MAX = 32;
+
+/** Something that a machine did not take while it booted. */
+export const refusalSchema = z.strictObject({
+  artifact: z.string().max(200),
+  code: z.string().max(60),
+  sentence: z.string().max(500),
+  /** Whose it was; `null` when it came from no mirror. */
+  mirror: z.string().max(500).nullable(),
+});
+export type BootRefusal = z.infer<typeof refusalSchema>;
+
+const versionSchema = z.int().nonnegative();
+
+/** Versions of signed metadata; 0 for none. */
+export const versionsSchema = z.strictObject({
+  root: versionSchema,
+  timestamp: versionSchema,
+  snapshot: versionSchema,
+  targets: versionSchema,
+});
+export type Versions = z.infer<typeof versionsSchema>;
+
 const bootRecordSchema = z.strictObject({
   release: z.string().max(100),
   stages: z.array(z.strictObject({ stage: z.string(), sinceKernelStartMs: z.number() })).max(1000),
@@ -73,6 +98,13 @@ const bootRecordSchema = z.strictObject({
   systemSha256: z.string().regex(/^[0-9a-f]{64}$/u),
   wireBytes: z.int().nonnegative(),
   reusedBytes: z.int().nonnegative(),
+  /** Of the metadata that vouches for the system. */
+  versions: versionsSchema,
+  /** Who loaded the kernel, as the kernel's own command line tells. */
+  loader: z.enum(['local', 'network']).nullable(),
+  /** Where the farm file came from: `initramfs`, `local DEVICE` or `network URL`. */
+  media: z.string().max(600),
+  refusals: z.array(refusalSchema).max(REFUSALS_MAX),
 });
 /** `boot.json`, what the first stage leaves for the second: how this boot went. */
 export type BootRecord = z.infer<typeof bootRecordSchema>;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildImage } from '../../boot/grid/release.ts';
-import { KERNEL_ARGUMENTS } from '../../boot/serve/script.ts';
+import { KERNEL_ARGUMENTS } from '../../src/artifact/command-line.ts';
 import { startQemu } from '../../src/host/lab/qemu.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import type { Figure } from './figure.ts';
