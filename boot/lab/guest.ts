@@ -12,6 +12,14 @@ export type GuestWish = {
   readonly processors?: number;
   /** A raw disk image; none for a machine without disks. */
   readonly diskPath?: string;
+  /** More of them. */
+  readonly moreDiskPaths?: readonly string[];
+  /** UEFI with Secure Boot, its memory from `lab.makeFirmware`; the old BIOS without. */
+  readonly uefi?: Machine['uefi'];
+  /** A TPM 2.0 from `lab.makeTpm`: what it remembers outlives the machine's power. */
+  readonly tpmPath?: string;
+  /** USB sticks and CDs, tried in this order before the network. */
+  readonly media?: Machine['media'];
   /** Every line of the serial console is appended to this file. */
   readonly serialLogPath?: string;
   /** A second serial port, as a Unix socket that QEMU listens on. */
@@ -48,6 +56,8 @@ export type Place = {
   readonly tap: string;
   readonly folder: string;
   readonly accelerator: Accelerator;
+  /** The machine's TPM, switched on, and where it listens. */
+  readonly tpm?: { readonly running: Running; readonly socketPath: string };
   /** Hears every line of every guest. */
   readonly onLine?: (guest: string, line: ConsoleLine) => void;
 };
@@ -68,21 +78,30 @@ export function startGuest(wish: GuestWish, place: Place): Guest {
     place.onLine?.(wish.name, line);
   };
   const qmpPath = `${place.folder}/${wish.name}.qmp`;
+  const { moreDiskPaths = [] } = wish;
   const running = startQemu({
     netns: place.netns,
     accelerator: place.accelerator,
     memoryMiB: wish.memoryMiB ?? 1024,
     processors: wish.processors ?? 2,
     cards: [{ tap: place.tap, mac: wish.mac }],
-    diskPaths: wish.diskPath === undefined ? [] : [wish.diskPath],
+    diskPaths: [...(wish.diskPath === undefined ? [] : [wish.diskPath]), ...moreDiskPaths],
     qmpPath,
     onLine,
+    ...(wish.uefi === undefined ? {} : { uefi: wish.uefi }),
+    ...(wish.media === undefined ? {} : { media: wish.media }),
+    ...(place.tpm === undefined ? {} : { tpmSocketPath: place.tpm.socketPath }),
     ...(wish.kernel === undefined ? {} : { kernel: wish.kernel }),
     ...(wish.secondSerialPath === undefined ? {} : { secondSerialPath: wish.secondSerialPath }),
     ...(wish.isCounted === undefined ? {} : { isCounted: wish.isCounted }),
     ...(wish.endsOnReset === undefined ? {} : { endsOnReset: wish.endsOnReset }),
   });
   void running.ended.then(() => news.emit('end'));
+  const powerOff = async (): Promise<void> => {
+    await running.stop();
+    // The TPM ends with its machine; its folder can be used again when it has.
+    await place.tpm?.running.stop();
+  };
   const console: Console = { name: wish.name, lines, news, ended: running.ended };
   return {
     name: wish.name,
@@ -92,10 +111,10 @@ export function startGuest(wish: GuestWish, place: Place): Guest {
     follow: (signal) => follow(console, signal),
     waitFor: (pattern, deadlineMs) => waitFor(console, pattern, deadlineMs),
     reset: async () => void (await tellQemu(qmpPath, 'system_reset')),
-    powerOff: running.stop,
+    powerOff,
     qmp: (command, args) => tellQemu(qmpPath, command, args),
     ended: running.ended,
-    [Symbol.asyncDispose]: running.stop,
+    [Symbol.asyncDispose]: powerOff,
   };
 }
 

@@ -1,13 +1,14 @@
-import { chmod, open, readFile } from 'node:fs/promises';
+import { chmod, copyFile, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MiB } from '../../src/lib/units.ts';
 import { run } from '../../src/host/exec.ts';
 import { addNamespace } from '../../src/host/lab/netns.ts';
 import type { Accelerator } from '../../src/host/lab/qemu.ts';
+import { makeTpm, startTpm, type TpmMaker } from '../../src/host/lab/swtpm.ts';
 import { runIp } from '../../src/host/net/ip.ts';
 import { openDhcp } from '../serve/wire.ts';
 import { type Claim, claimLab } from './claim.ts';
-import { type ConsoleLine, type Guest, type GuestWish, startGuest } from './guest.ts';
+import { type ConsoleLine, type Guest, type GuestWish, type Place, startGuest } from './guest.ts';
 import { chooseAccelerator } from './kvm.ts';
 
 export type LabWish = {
@@ -44,6 +45,12 @@ export type Lab = AsyncDisposable & {
   readonly addStranger: (name: string) => Promise<Stranger>;
   /** A sparse raw disk image, all zeros. */
   readonly makeDisk: (name: string, lengthMiB: number) => Promise<string>;
+  /** The memory of a machine's UEFI: as from the factory, in setup mode, or a copy of another. */
+  readonly makeFirmware: (name: string, fromPath?: string) => Promise<string>;
+  /** A TPM 2.0 with certified endorsement keys; the folder keeps what it remembers. */
+  readonly makeTpm: (name: string) => Promise<string>;
+  /** Who certifies the TPMs of this lab. */
+  readonly tpmMaker: TpmMaker;
   /** Bytes that went over the wire to a guest, since it was first switched on. */
   readonly wireBytesTo: (guest: string) => Promise<number>;
 };
@@ -78,6 +85,9 @@ export async function openLab(wish: LabWish): Promise<Lab> {
     addressOf: (mac) => addressOf(claim, mac),
     addStranger: (name) => addStranger(state, name),
     makeDisk: (name, lengthMiB) => makeDisk(claim, { name, lengthMiB }),
+    makeFirmware: (name, fromPath) => makeFirmware(claim, name, fromPath),
+    makeTpm: (name) => addTpm(claim, name),
+    tpmMaker: makerOf(claim),
     wireBytesTo: (guest) => wireBytesTo(state, guest),
     [Symbol.asyncDispose]: () => state.stack.disposeAsync(),
   };
@@ -141,8 +151,9 @@ async function addGuest(state: State, wish: GuestWish): Promise<Guest> {
     await runIp(lines, { netns });
   }
   const { onLine } = state.wish;
-  const place = { netns, tap, folder, accelerator, ...(onLine === undefined ? {} : { onLine }) };
-  return stack.use(startGuest(wish, place));
+  const tpm = wish.tpmPath === undefined ? {} : { tpm: await powerTpm(wish.tpmPath) };
+  const told = onLine === undefined ? {} : { onLine };
+  return stack.use(startGuest(wish, { netns, tap, folder, accelerator, ...told, ...tpm }));
 }
 
 /** dnsmasq's lease file: expiry, MAC, address, name, client id. */
@@ -173,6 +184,35 @@ async function makeDisk({ folder }: Claim, { name, lengthMiB }: Disk): Promise<s
   await file.truncate(lengthMiB * MiB);
   await chmod(path, 0o600);
   return path;
+}
+
+/** Variables of a machine that nobody has set up yet: Secure Boot has no keys (setup mode). */
+const BLANK_VARIABLES_PATH = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+
+async function makeFirmware(
+  { folder }: Claim,
+  name: string,
+  fromPath = BLANK_VARIABLES_PATH,
+): Promise<string> {
+  const path = join(folder, `${name}.variables`);
+  await copyFile(fromPath, path);
+  await chmod(path, 0o600);
+  return path;
+}
+
+function makerOf({ folder }: Claim): TpmMaker {
+  return { folder: join(folder, 'tpm-maker') };
+}
+
+async function addTpm(claim: Claim, name: string): Promise<string> {
+  const path = join(claim.folder, `${name}.tpm`);
+  await makeTpm(path, makerOf(claim));
+  return path;
+}
+
+async function powerTpm(path: string): Promise<NonNullable<Place['tpm']>> {
+  const socketPath = `${path}.socket`;
+  return { running: await startTpm(path, socketPath), socketPath };
 }
 
 async function wireBytesTo({ claim, taps }: State, guest: string): Promise<number> {

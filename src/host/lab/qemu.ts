@@ -9,6 +9,20 @@ export class QemuError extends ZosError<'QMP_REFUSED' | 'QMP_SILENT'> {}
 /** What runs the guest's instructions: the host's processor, or a program that plays one. */
 export type Accelerator = 'kvm' | 'tcg';
 
+/** UEFI with Secure Boot; a machine without it has the old BIOS. */
+export type Uefi = {
+  /** What its firmware remembers: boot entries, and the keys of Secure Boot. Written to. */
+  readonly variablesPath: string;
+  /** How it boots over its cards, as a farmer would set it in the firmware's menu. */
+  readonly network: 'http' | 'pxe';
+};
+
+export type Medium = {
+  /** A raw disk image for a USB stick, or an ISO 9660 image; it is not written to. */
+  readonly path: string;
+  readonly kind: 'usb' | 'cd';
+};
+
 export type Machine = {
   /** The network namespace that its taps are in; the host's if none. */
   readonly netns?: string;
@@ -18,6 +32,11 @@ export type Machine = {
   readonly cards: readonly { readonly tap: string; readonly mac: string }[];
   /** Raw disk images, virtio. */
   readonly diskPaths: readonly string[];
+  readonly uefi?: Uefi;
+  /** Where a TPM 2.0 listens for its machine; none for a machine without one. */
+  readonly tpmSocketPath?: string;
+  /** What is plugged in; tried in this order, before the network. */
+  readonly media?: readonly Medium[];
   /** Boots this instead of the network. */
   readonly kernel?: {
     readonly path: string;
@@ -47,18 +66,63 @@ export function startQemu(machine: Machine): Running {
 
 /** QEMU's options for a machine. */
 export function qemuArgs(machine: Machine): string[] {
+  const { media = [], cards, diskPaths, tpmSocketPath, qmpPath } = machine;
   return [
-    ['-nodefaults', '-no-user-config', '-machine', 'q35,graphics=off', '-display', 'none'],
+    ['-nodefaults', '-no-user-config'],
+    firmwareArgs(machine),
+    ['-display', 'none'],
     processorArgs(machine),
     ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
     secondSerialArgs(machine),
     ['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
-    machine.cards.flatMap(cardArgs),
-    machine.diskPaths.flatMap(diskArgs),
+    mediaArgs(media),
+    cards.flatMap((card, index) => cardArgs(card, index, machine)),
+    diskPaths.flatMap(diskArgs),
+    tpmSocketPath === undefined ? [] : tpmArgs(tpmSocketPath),
     kernelArgs(machine),
-    machine.qmpPath === undefined ? [] : ['-qmp', `unix:${machine.qmpPath},server=on,wait=off`],
+    qmpPath === undefined ? [] : ['-qmp', `unix:${qmpPath},server=on,wait=off`],
     machine.endsOnReset === true ? ['-no-reboot'] : [],
   ].flat();
+}
+
+/** Debian's build with Secure Boot, whose variables only code in system management mode writes. */
+const UEFI_CODE_PATH = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd';
+
+function firmwareArgs({ uefi }: Machine): string[] {
+  if (uefi === undefined) return ['-machine', 'q35,graphics=off'];
+  const flash = `if=pflash,format=raw`;
+  const option = (name: string, value: string): string[] => [
+    '-fw_cfg',
+    `name=opt/org.tianocore/${name},string=${value}`,
+  ];
+  return [
+    ['-machine', 'q35,smm=on,graphics=off'],
+    ['-global', 'driver=cfi.pflash01,property=secure,value=on'],
+    ['-global', 'ICH9-LPC.disable_s3=1'],
+    ['-drive', `${flash},unit=0,readonly=on,file=${UEFI_CODE_PATH}`],
+    ['-drive', `${flash},unit=1,file=${escaped(uefi.variablesPath)}`],
+    option('IPv6Support', 'n'),
+    option('IPv4PXESupport', uefi.network === 'pxe' ? 'y' : 'n'),
+    option('IPv6PXESupport', 'n'),
+  ].flat();
+}
+
+function tpmArgs(socketPath: string): string[] {
+  return [
+    ['-chardev', `socket,id=tpm,path=${escaped(socketPath)}`],
+    ['-tpmdev', 'emulator,id=tpm0,chardev=tpm', '-device', 'tpm-crb,tpmdev=tpm0'],
+  ].flat();
+}
+
+function mediaArgs(media: readonly Medium[]): string[] {
+  if (media.length === 0) return [];
+  const drives = media.flatMap(({ path, kind }, index) => {
+    const device = kind === 'usb' ? 'usb-storage,bus=usb.0,removable=on' : 'ide-cd';
+    const drive = `if=none,id=medium${index},format=raw,readonly=on,file=${escaped(path)}`;
+    const plug = `${device},drive=medium${index},bootindex=${index + 1}`;
+    return ['-drive', drive, '-device', plug];
+  });
+  return ['-device', 'qemu-xhci,id=usb', ...drives];
 }
 
 function processorArgs({ accelerator, processors, isCounted }: Machine): string[] {
@@ -77,25 +141,33 @@ function secondSerialArgs({ secondSerialPath }: Machine): string[] {
     : ['-serial', `unix:${secondSerialPath},server=on,wait=off`];
 }
 
-function cardArgs({ tap, mac }: Machine['cards'][number], index: number): string[] {
-  // Without `romfile`: only for its default ROM does QEMU write the card's id into it.
-  const device = `virtio-net-pci,netdev=net${index},mac=${mac}`;
+type Card = Machine['cards'][number];
+
+function cardArgs({ tap, mac }: Card, index: number, { uefi, media = [] }: Machine): string[] {
+  // The BIOS has no driver but the card's default ROM, into which alone QEMU writes the card's id.
+  // UEFI has drivers of its own, and refuses a ROM without a signature.
+  const rom = uefi === undefined ? '' : ',romfile=';
+  const device = `virtio-net-pci,netdev=net${index},mac=${mac}${rom}`;
   return [
     '-netdev',
     `tap,id=net${index},ifname=${tap},script=no,downscript=no`,
     '-device',
-    `${device},bootindex=${index + 1}`,
+    `${device},bootindex=${media.length + index + 1}`,
   ];
 }
 
 function diskArgs(path: string, index: number): string[] {
-  const file = path.replaceAll(',', ',,');
   return [
     '-drive',
-    `file=${file},if=none,id=disk${index},format=raw,discard=unmap`,
+    `file=${escaped(path)},if=none,id=disk${index},format=raw,discard=unmap`,
     '-device',
     `virtio-blk-pci,drive=disk${index},serial=zos-disk-${index}`,
   ];
+}
+
+/** QEMU takes a comma for the end of a value, unless it is doubled. */
+function escaped(path: string): string {
+  return path.replaceAll(',', ',,');
 }
 
 function kernelArgs({ kernel }: Machine): string[] {
