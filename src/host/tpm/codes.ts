@@ -1,0 +1,92 @@
+import { toHex } from '../../lib/bytes.ts';
+import { bigEndian } from '../../lib/byte-reader.ts';
+
+/** Response codes of format zero: errors (0x100 is set) and warnings (0x900); part 2, 6.6.3. */
+const PLAIN: Readonly<Record<number, string>> = {
+  0x100: 'INITIALIZE',
+  0x101: 'FAILURE',
+  0x120: 'DISABLED',
+  0x121: 'EXCLUSIVE',
+  0x124: 'AUTH_TYPE',
+  0x125: 'AUTH_MISSING',
+  0x126: 'POLICY',
+  0x127: 'PCR',
+  0x12d: 'UPGRADE',
+  0x12f: 'AUTH_UNAVAILABLE',
+  0x130: 'REBOOT',
+  0x131: 'UNBALANCED',
+  0x142: 'COMMAND_SIZE',
+  0x143: 'COMMAND_CODE',
+  0x144: 'AUTHSIZE',
+  0x145: 'AUTH_CONTEXT',
+  0x146: 'NV_RANGE',
+  0x147: 'NV_SIZE',
+  0x148: 'NV_LOCKED',
+  0x149: 'NV_AUTHORIZATION',
+  0x14a: 'NV_UNINITIALIZED',
+  0x14b: 'NV_SPACE',
+  0x14c: 'NV_DEFINED',
+  0x902: 'OBJECT_MEMORY',
+  0x903: 'SESSION_MEMORY',
+  0x904: 'MEMORY',
+  0x905: 'SESSION_HANDLES',
+  0x906: 'OBJECT_HANDLES',
+  0x908: 'YIELDED',
+  0x909: 'CANCELED',
+  0x90a: 'TESTING',
+  0x920: 'NV_RATE',
+  0x921: 'LOCKOUT',
+  0x922: 'RETRY',
+  0x923: 'NV_UNAVAILABLE',
+};
+
+/** Response codes of format one, which name a handle, session or parameter; part 2, 6.6.3. */
+const OF_A_PART: readonly (string | undefined)[] = [
+  undefined,
+  'ASYMMETRIC',
+  'ATTRIBUTES',
+  'HASH',
+  'VALUE',
+  'HIERARCHY',
+  undefined,
+  'KEY_SIZE',
+  'MGF',
+  'MODE',
+  'TYPE',
+  'HANDLE',
+  'KDF',
+  'RANGE',
+  'AUTH_FAIL',
+  'NONCE',
+  'PP',
+  undefined,
+  'SCHEME',
+  undefined,
+  undefined,
+  'SIZE',
+  'SYMMETRIC',
+  'TAG',
+  'SELECTOR',
+  undefined,
+  'INSUFFICIENT',
+  'SIGNATURE',
+  'KEY',
+  'POLICY_FAIL',
+  undefined,
+  'INTEGRITY',
+  'TICKET',
+  'RESERVED_BITS',
+  'BAD_AUTH',
+  'EXPIRED',
+  'POLICY_CC',
+  'BINDING',
+  'CURVE',
+  'ECC_POINT',
+];
+
+/** The specification's name of a response code: `TPM_RC_NV_DEFINED`, `TPM_RC_HANDLE`. */
+export function responseName(code: number): string {
+  const isOfAPart = (code & 0x80) !== 0;
+  const name = isOfAPart ? OF_A_PART[code & 0x3f] : PLAIN[code];
+  return `TPM_RC_${name ?? toHex(bigEndian(code, 4))}`;
+}
