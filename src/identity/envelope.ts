@@ -41,7 +41,10 @@ export type PayloadKind =
   | 'question'
   | 'answer'
   | 'request'
-  | 'time';
+  | 'time'
+  | 'update-policy'
+  | 'turn'
+  | 'turn-answer';
 
 /** The media type in the envelope of a kind. */
 export function payloadTypeOf(kind: PayloadKind): string {

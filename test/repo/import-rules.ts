@@ -16,6 +16,7 @@ export const ROWS: readonly (readonly string[])[] = [
     'zosfs',
     'znet',
     'container',
+    'rollout',
     'gateway',
     'zstor',
     'ledger',
