@@ -6,6 +6,7 @@ import { deploy } from './commands/deploy.ts';
 import { printDeployments } from './commands/deployments.ts';
 import { createFarm, makeTokens } from './commands/farm.ts';
 import { newIdentity, showIdentity } from './commands/identity.ts';
+import { handOver, type HandedOver } from './boot/hand-over.ts';
 import { printImage } from './commands/image.ts';
 import { printLogs } from './commands/logs.ts';
 import { printNodes } from './commands/nodes.ts';
@@ -28,10 +29,11 @@ export type Surroundings = {
 
 /** Runs the command `zos` with these arguments; answers its exit code and never throws. */
 export async function runZos(args: readonly string[], around: Surroundings): Promise<number> {
-  const program = programOf(around);
+  const ended = { exitCode: EXIT.done as number };
+  const program = programOf(around, ended);
   try {
     await program.parseAsync([...args], { from: 'user' });
-    return EXIT.done;
+    return ended.exitCode;
   } catch (error) {
     // Commander throws after help or version too, with status 0, and has written its own words.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
@@ -57,7 +59,10 @@ function report(error: unknown, { terminal, signal }: Surroundings, isJson: bool
 
 type GlobalOptions = { home?: string; directory?: string; json?: true };
 
-function programOf(around: Surroundings): Command {
+/** Programs that `zos` hands over to have exit codes of their own. */
+type Ended = { exitCode: number };
+
+function programOf(around: Surroundings, ended: Ended): Command {
   const { terminal } = around;
   const program = new Command('zos')
     .description(help.PROGRAM)
@@ -89,6 +94,7 @@ function programOf(around: Surroundings): Command {
   addFarm(program, world);
   addDeployments(program, world);
   addFiles(program, world);
+  addHandedOver(program, world, ended);
   return program;
 }
 
@@ -204,6 +210,26 @@ function addFiles(program: Command, world: OpenWorld): void {
     .description('print the JSON Schema of deployment files, for editors')
     .addHelpText('after', help.SCHEMA)
     .action(() => world().terminal.out(deploymentJsonSchema()));
+}
+
+const HANDED_OVER: Readonly<Record<HandedOver, string>> = {
+  boot: 'what machines boot from: mirrors and boot media',
+  release: 'keys, signing and publishing of releases',
+};
+
+function addHandedOver(program: Command, world: OpenWorld, ended: Ended): void {
+  for (const name of ['boot', 'release'] as const) {
+    program
+      .command(name)
+      .argument('[args...]')
+      .description(HANDED_OVER[name])
+      .usage(`COMMAND; see \`zos ${name} --help\``)
+      .helpOption(false)
+      .allowUnknownOption()
+      .action(async (args: string[]) => {
+        ended.exitCode = await handOver(world(), name, args);
+      });
+  }
 }
 
 function countOf(text: string): number {

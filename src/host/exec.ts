@@ -55,6 +55,29 @@ export async function run(command: Command): Promise<string> {
   }
 }
 
+/**
+ * Runs a program on this program's own terminal, which talks for itself, and answers its exit
+ * status; throws `ExecError` when it could not be run.
+ */
+export async function runOnTerminal(
+  command: Pick<Command, 'file' | 'args' | 'env' | 'signal'>,
+): Promise<number> {
+  const { exitCode, cause } = await execa(command.file, [...command.args], {
+    env: { PATH: TOOL_PATH, ...command.env },
+    extendEnv: false,
+    stdio: 'inherit',
+    reject: false,
+    forceKillAfterDelay: 10 * SECOND_MS,
+    ...(command.signal === undefined ? {} : { cancelSignal: command.signal }),
+  });
+  if (exitCode !== undefined) return exitCode;
+  if (command.signal?.aborted === true) return INTERRUPTED;
+  throw new ExecError('TOOL_FAILED', `${command.file} could not be run.`, { cause });
+}
+
+/** The exit status of what a signal ended, as shells have it. */
+const INTERRUPTED = 130;
+
 type Outward = { readonly stdout?: Descriptor; readonly stderr?: Descriptor };
 type Inward = { readonly stdin: 'ignore' | Descriptor } | { readonly input: string | Uint8Array };
 /** Execa takes any descriptor; its types know the first few only. */
