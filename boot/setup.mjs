@@ -17,6 +17,7 @@ const SYSTEM_PACKAGES = {
   'dnsmasq-base': 'DHCP and TFTP for machines that boot',
   dpkg: 'unpacks the packages that the image is made of',
   e2fsprogs: 'tests that make a data disk',
+  'erofs-utils': 'tests of PID 1 with two systems',
   gcc: 'the compiler behind musl-gcc',
   gpgv: 'checks the signature on Debian’s package index',
   ipxe: 'what real servers load first, where their firmware is older than iPXE',

@@ -30,7 +30,7 @@ const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
 export const FILES: readonly ImageFile[] = [
   // Ours.
   made('/usr/bin/zos-node', 'zos-node', 'the boot program and the agent: one executable', BOTH),
-  made('/sbin/init', 'init', 'PID 1 of the second stage; `init load` loads a module', BOTH),
+  made('/sbin/init', 'init', 'PID 1 of the second stage; loads modules and kernels', BOTH),
   made('/usr/lib/modules/index.json', 'module-index', 'which module drives which device', BOTH),
   made('/etc/zos/release.json', 'release', 'name and earliest time of this release', BOTH),
   made('/etc/zos/root.json', 'trusted-root', 'the keys that releases are signed with', BOTH),
@@ -112,6 +112,7 @@ export const FILES: readonly ImageFile[] = [
   folder('/tmp', 'small files, in memory'),
   folder('/var', 'what dhcpcd keeps, in memory'),
   folder('/data', 'the data disk'),
+  folder('/other', 'the system before an update, or the one after it'),
 ];
 
 /** A row of the table above: where, out of what, why, in which stages. */

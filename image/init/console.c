@@ -20,3 +20,11 @@ void say(const char *what, const char *which, int error) {
   ssize_t written = write(2, line, strlen(line));
   (void)written;
 }
+
+char *with_number(char *text, unsigned long number) {
+  char digits[24], *at = digits + sizeof digits - 1;
+  *at = 0;
+  do *--at = (char)('0' + number % 10);
+  while ((number /= 10) > 0);
+  return strcat(text, at);
+}

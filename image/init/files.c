@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -15,6 +16,24 @@ int write_file(const char *path, const char *text) {
   int error = write(file, text, strlen(text)) < 0 ? errno : 0;
   close(file);
   return error;
+}
+
+int make_file(const char *path, const char *text) {
+  int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return errno;
+  int error = write(file, text, strlen(text)) < 0 ? errno : 0;
+  close(file);
+  return error;
+}
+
+unsigned long read_count(const char *path, const char *key) {
+  char text[1024] = "";
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  char *at = length > 0 ? strstr(text, key) : 0;
+  return at == 0 ? 0 : strtoul(at + strlen(key), 0, 10);
 }
 
 int copy_file(const char *from, const char *to) {

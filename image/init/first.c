@@ -61,7 +61,7 @@ int main(void) {
   if (getpid() != 1) return 1;
   watch_signals();
   for (unsigned i = 0; i < sizeof MODULES / sizeof *MODULES; i++) {
-    int error = load_module(MODULES[i]);
+    int error = load_module(MODULES[i], "");
     if (error != 0) say("can't load", MODULES[i], error);
   }
   int error = mount_image("/first.erofs", FIRST);

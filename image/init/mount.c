@@ -34,6 +34,8 @@ static const struct mounting MOUNTS[] = {
     {"ramfs", "/run/zos/boot", STRICT, "mode=0700", false},
     {"tmpfs", "/tmp", STRICT, "mode=1777,size=10%", true},
     {"tmpfs", "/var", STRICT, "mode=0755,size=5%", true},
+    /* The agent mounts it, where the machine has one. */
+    {0, "/data", 0, 0, true},
 };
 
 /* Folders in those mounts that a tool expects and does not make. */
@@ -53,6 +55,7 @@ void mount_all(const char *root) {
   char path[PATH_BYTES];
   for (size_t i = 0; i < MOUNT_COUNT; i++) {
     const struct mounting *m = &MOUNTS[i];
+    if (m->type == 0) continue;
     if (strncmp(m->path, "/run/zos", 8) == 0) mkdir(below(path, root, "/run/zos"), 0755);
     mkdir(below(path, root, m->path), 0755);
     if (mount(m->type, path, m->type, m->flags, m->options) != 0) say("can't mount", path, errno);
@@ -71,6 +74,8 @@ void move_mounts(const char *from, const char *to) {
     if (!MOUNTS[i].moves) continue; /* it goes with the mount it is on */
     below(source, from, MOUNTS[i].path);
     below(target, to, MOUNTS[i].path);
-    if (mount(source, target, 0, MS_MOVE, 0) != 0) say("can't move", source, errno);
+    if (mount(source, target, 0, MS_MOVE, 0) == 0) continue;
+    bool isMissing = MOUNTS[i].type == 0 && errno == EINVAL; /* nothing is mounted there */
+    if (!isMissing) say("can't move", source, errno);
   }
 }

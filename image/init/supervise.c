@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,6 +16,8 @@
 /* A program that ran this long was well: the next start is at once. */
 #define WELL_SECONDS 120
 #define STOP_SECONDS 10
+#define WATCHDOG_SECONDS 60
+#define WDIOC_SETTIMEOUT _IOWR('W', 6, int) /* linux/watchdog.h */
 
 static char *const ENVIRONMENT[] = {
     "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C", "TZ=UTC", 0,
@@ -28,17 +31,18 @@ void watch_signals(void) {
   sigaddset(&watched, SIGINT);  /* ctrl-alt-del: restart */
   sigaddset(&watched, SIGTERM); /* power off */
   sigaddset(&watched, SIGHUP);  /* restart, asked for by the agent */
+  sigaddset(&watched, SIGUSR1); /* go to the kernel that the agent made ready */
   sigprocmask(SIG_BLOCK, &watched, 0);
   reboot(RB_DISABLE_CAD);
 }
 
-static time_t now(void) {
+time_t now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return time.tv_sec;
 }
 
-static pid_t start(const struct program *program) {
+pid_t start(const struct program *program) {
   pid_t child = fork();
   if (child != 0) return child;
   /* "0" is whoever writes it; done before chroot, while the path is ours. */
@@ -73,42 +77,35 @@ static void shut_down(int how) {
   say("can't go down", 0, errno);
 }
 
-/* One second of waiting at most: reaps, and obeys what was asked of PID 1. */
-static void pause_a_second(void) {
+void pause_a_second(void) {
   const struct timespec second = {1, 0};
   int got = sigtimedwait(&watched, 0, &second);
   if (got == SIGTERM) shut_down(RB_POWER_OFF);
   if (got == SIGINT || got == SIGHUP) shut_down(RB_AUTOBOOT);
+  if (got == SIGUSR1) shut_down(RB_KEXEC);
 }
 
-/* Waits until `child` has ended and returns its wait status; reaps whatever else ends meanwhile. */
-static int await(pid_t child) {
+bool reap(pid_t child, int *status) {
   for (;;) {
-    int status;
-    pid_t gone = waitpid(-1, &status, WNOHANG);
-    if (gone == child) return status;
-    if (gone <= 0) pause_a_second();
+    int ended;
+    pid_t gone = waitpid(-1, &ended, WNOHANG);
+    if (gone <= 0) return false;
+    if (gone != child) continue;
+    *status = ended;
+    return true;
   }
-}
-
-/* A number from 0 to 999 behind a text. */
-static char *with_number(char *text, int number) {
-  char digits[4] = {(char)('0' + number / 100), (char)('0' + number / 10 % 10),
-                    (char)('0' + number % 10), 0};
-  return strcat(text, digits + (number < 10 ? 2 : number < 100 ? 1 : 0));
 }
 
 static void say_end(const char *name, int status) {
   bool killed = WIFSIGNALED(status);
   char text[64] = "";
   strcat(strcat(text, name), killed ? " ended by signal " : " ended with status ");
-  say(with_number(text, killed ? WTERMSIG(status) : WEXITSTATUS(status)), 0, 0);
+  say(with_number(text, (unsigned long)(killed ? WTERMSIG(status) : WEXITSTATUS(status))), 0, 0);
 }
 
-/* Reaps and obeys meanwhile. */
-static void wait_before_next(const char *name, time_t seconds) {
+void wait_before_next(const char *name, time_t seconds) {
   char text[64] = "starts it again in ";
-  say(strcat(with_number(text, (int)seconds), " s:"), name, 0);
+  say(strcat(with_number(text, (unsigned long)seconds), " s:"), name, 0);
   for (time_t until = now() + seconds; now() < until;) {
     pause_a_second();
     while (waitpid(-1, 0, WNOHANG) > 0) continue;
@@ -123,7 +120,8 @@ void supervise(const struct program *program) {
     if (child < 0) {
       say("can't start", program->name, errno);
     } else {
-      int status = await(child);
+      int status = 0;
+      while (!reap(child, &status)) pause_a_second();
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
       say_end(program->name, status);
     }
@@ -131,4 +129,18 @@ void supervise(const struct program *program) {
     wait_before_next(program->name, back_off);
     back_off = back_off * 2 > BACK_OFF_SECONDS_MAX ? BACK_OFF_SECONDS_MAX : back_off * 2;
   }
+}
+
+void feed_watchdog(void) {
+  static int watchdog = -1;
+  if (watchdog < 0) {
+    /* It comes with its driver, which the agent loads. */
+    watchdog = open("/dev/watchdog", O_WRONLY | O_CLOEXEC);
+    if (watchdog < 0) return;
+    int seconds = WATCHDOG_SECONDS;
+    ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds);
+    say("feeds the watchdog", 0, 0);
+  }
+  ssize_t fed = write(watchdog, "", 1);
+  (void)fed;
 }

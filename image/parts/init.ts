@@ -8,6 +8,10 @@ const FLAGS = (
   '-fno-asynchronous-unwind-tables -Wl,--gc-sections -Wl,--build-id=none -s'
 ).split(' ');
 const SHARED = ['console', 'files', 'module', 'mount', 'supervise'];
+const OF_STAGE: Readonly<Record<Stage, readonly string[]>> = {
+  first: [],
+  second: ['agent', 'system'],
+};
 
 /** Compiles a stage's PID 1 from the sources in `init/`: static, against musl, some 30 KB. */
 export async function makeInit(wish: {
@@ -16,7 +20,7 @@ export async function makeInit(wish: {
   readonly stage: Stage;
 }): Promise<string> {
   const output = join(wish.work, `init-${wish.stage}`);
-  const sources = [wish.stage, ...SHARED].map((name) => `${name}.c`);
+  const sources = [wish.stage, ...SHARED, ...OF_STAGE[wish.stage]].map((name) => `${name}.c`);
   const args = [...FLAGS, '-o', output, ...sources];
   const cwd = join(wish.root, 'image/init');
   await run({ file: 'musl-gcc', args, cwd, deadlineMs: MINUTE_MS });

@@ -126,9 +126,9 @@ test('a program that is killed is started again, later each time', async () => {
   await waitFor(namespace, /^program:/u, 3);
   const told = namespace.lines.filter((line) => /^zos: init (?:agent|starts)/u.test(line));
   expect(told).toEqual([
-    'zos: init agent ended by signal 9',
+    'zos: init agent ended: signal 9',
     'zos: init starts it again in 1 s: agent',
-    'zos: init agent ended by signal 9',
+    'zos: init agent ended: signal 9',
     'zos: init starts it again in 2 s: agent',
   ]);
 });
@@ -136,7 +136,7 @@ test('a program that is killed is started again, later each time', async () => {
 test('a program that ends by itself is started again, and its status is told', async () => {
   const namespace = start('end');
   await waitFor(namespace, /^program:/u, 2);
-  expect(namespace.lines).toContain('zos: init agent ended with status 7');
+  expect(namespace.lines).toContain('zos: init agent ended: status 7');
 });
 
 test('orphans are reaped', async () => {
@@ -166,9 +166,12 @@ test.for([
   expect(namespace.lines).toContain(`zos: init ${word}`);
 });
 
-test('not as PID 1 it loads modules and does nothing else', async () => {
+test('not as PID 1 it loads modules and kernels, and does nothing else', async () => {
   const refused = await collect([]);
-  expect(refused).toBe('2 zos: init loads modules only: init load PATH...\n');
+  expect(refused).toBe(
+    '2 zos: init is no command: init load PATH [PARAMETERS]..., ' +
+      'init kexec KERNEL INITRAMFS ARGUMENTS\n',
+  );
   const missing = await collect(['load', '/no/such.ko.xz']);
   expect(missing).toBe("1 zos: init can't load /no/such.ko.xz: No such file or directory\n");
 });

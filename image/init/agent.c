@@ -1,0 +1,191 @@
+/*
+ * Runs the agent for ever. A newer system that the agent put beside its own is tried: when it does
+ * not say in time that it is well, or ends soon after, the old one is back. Between agent and PID 1
+ * there are only an exit status, and files with nothing in them but, from PID 1, one line.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init.h"
+
+#define CGROUP "/sys/fs/cgroup/zos/agent"
+#define FOLDER "/run/zos/agent"
+/* The agent ends with this status to go to the other system. */
+#define STATUS_SWITCH 64
+/* Touched by the agent while it gets on with its work; longer without it, it is ended. */
+#define ALIVE FOLDER "/alive"
+#define QUIET_SECONDS 60
+/* Made by the agent when the directory took its word; until then a new system is on trial. */
+#define HEALTHY FOLDER "/healthy"
+#define HEALTHY_SECONDS 40
+/* So long a new system has to stay well until the old one is let go. */
+#define STEADY_SECONDS 60
+/* For the agent: how its last run ended, and how a trial did. */
+#define END FOLDER "/end"
+#define BACK FOLDER "/back"
+/* What was told to end and does not for so long, the machine's watchdog has to end. */
+#define STUCK_SECONDS 30
+#define BACK_OFF_SECONDS_MAX 60
+/* An agent that ran this long was well: the next start is at once. */
+#define WELL_SECONDS 120
+
+static char *const ARGV[] = {"/usr/bin/zos-node", "agent", 0};
+static const struct program AGENT = {
+    .name = "agent",
+    .root = "/",
+    .cgroup = CGROUP "/cgroup.procs",
+    .argv = ARGV,
+};
+
+struct trial {
+  bool is_on;
+  time_t healthy_since; /* 0 until it is */
+};
+
+/* Half of the machine's memory: an agent that takes more is ended, and containers are not. */
+static void limit_memory(void) {
+  struct sysinfo machine;
+  char text[32] = "";
+  if (sysinfo(&machine) != 0) return;
+  unsigned long half = machine.totalram / 2 * machine.mem_unit;
+  int error = write_file(CGROUP "/memory.max", with_number(text, half));
+  if (error != 0) say("can't limit memory of the", AGENT.name, error);
+  write_file(CGROUP "/memory.oom.group", "1");
+}
+
+/* Everything in the agent's cgroup, its tools too: none may hold a system that has to go. */
+static void end_all(pid_t child) {
+  kill(child, SIGKILL);
+  write_file(CGROUP "/cgroup.kill", "1");
+}
+
+static bool was_touched(const char *path, struct timespec *last) {
+  struct stat file;
+  if (stat(path, &file) != 0) return false;
+  bool isNew = file.st_mtim.tv_sec != last->tv_sec || file.st_mtim.tv_nsec != last->tv_nsec;
+  *last = file.st_mtim;
+  return isNew;
+}
+
+static void look_at_trial(struct trial *trial, time_t at) {
+  if (trial->healthy_since == 0) {
+    if (access(HEALTHY, F_OK) != 0) return;
+    trial->healthy_since = at;
+    say("the new system is well", 0, 0);
+  } else if (at - trial->healthy_since >= STEADY_SECONDS) {
+    trial->is_on = false;
+    drop_other();
+    say("the new system stays; the old one is let go", 0, 0);
+  }
+}
+
+/* Why an agent has to be ended, or 0. */
+static const char *fault_of(const struct trial *trial, time_t started, time_t seen) {
+  time_t at = now();
+  bool isLate = at - started >= HEALTHY_SECONDS;
+  if (trial->is_on && trial->healthy_since == 0 && isLate) return "unhealthy";
+  return at - seen >= QUIET_SECONDS ? "hung" : 0;
+}
+
+/* Waits for the agent's end; answers why PID 1 ended it, or 0 when it ended by itself. */
+static const char *watch(pid_t child, struct trial *trial, int *status) {
+  time_t started = now(), seen = started, ended = 0;
+  struct timespec touched = {0, 0};
+  const char *why = 0;
+  was_touched(ALIVE, &touched);
+  while (!reap(child, status)) {
+    pause_a_second();
+    if (was_touched(ALIVE, &touched)) seen = now();
+    if (trial->is_on) look_at_trial(trial, now());
+    if (why == 0) why = fault_of(trial, started, seen);
+    if (why != 0 && ended == 0) {
+      ended = now();
+      end_all(child);
+    }
+    if (ended == 0 || now() - ended < STUCK_SECONDS) feed_watchdog();
+  }
+  return why;
+}
+
+/* How it ended, in one line: `signal 9`, `status 1`, `memory`, `hung`, `unhealthy`. */
+static void tell_end(char *text, int status, const char *why) {
+  bool isSignal = WIFSIGNALED(status);
+  strcpy(text, why != 0 ? why : isSignal ? "signal " : "status ");
+  if (why == 0) with_number(text, isSignal ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+/* One run of the agent, to its end, which is told in `text`. */
+static void run_once(struct trial *trial, char *text) {
+  int status = 0;
+  unsigned long before = read_count(CGROUP "/memory.events", "oom_kill ");
+  unlink(HEALTHY);
+  pid_t child = start(&AGENT);
+  if (child < 0) {
+    say("can't start", AGENT.name, errno);
+    strcpy(text, "unstarted");
+    return;
+  }
+  const char *why = watch(child, trial, &status);
+  bool isFull = read_count(CGROUP "/memory.events", "oom_kill ") > before;
+  tell_end(text, status, why == 0 && WIFSIGNALED(status) && isFull ? "memory" : why);
+}
+
+/* The other way round; on failure the system that runs stays. */
+static bool go_to_other(const char *what) {
+  end_all(-1);
+  int error = switch_systems();
+  if (error != 0) say("can't go to the", what, error);
+  return error == 0;
+}
+
+static bool try_other(void) {
+  int error = mount_other();
+  if (error != 0) say("can't mount the new system", 0, error);
+  if (error != 0 || !go_to_other("new system")) {
+    make_file(BACK, "unmountable");
+    return false;
+  }
+  say("tries the new system", 0, 0);
+  return true;
+}
+
+static void come_back(const char *text) {
+  say("goes back to the old system:", text, 0);
+  make_file(BACK, text);
+  if (go_to_other("old system")) drop_other();
+}
+
+void supervise_agent(void) {
+  struct trial trial = {false, 0};
+  time_t back_off = 1;
+  char text[64], line[128];
+  mkdir(CGROUP, 0755);
+  mkdir(FOLDER, 0700);
+  limit_memory();
+  for (;;) {
+    time_t started = now();
+    run_once(&trial, text);
+    make_file(END, text);
+    if (trial.is_on) {
+      come_back(text);
+      trial.is_on = false;
+      continue;
+    }
+    bool isAsked = strcmp(text, "status 64") == 0;
+    if (isAsked && access("/run/zos/boot/other/system.erofs", F_OK) == 0) {
+      trial.is_on = try_other();
+      trial.healthy_since = 0;
+      continue;
+    }
+    strcpy(line, AGENT.name);
+    say(strcat(strcat(line, " ended: "), text), 0, 0);
+    if (now() - started >= WELL_SECONDS) back_off = 1;
+    wait_before_next(AGENT.name, back_off);
+    back_off = back_off * 2 > BACK_OFF_SECONDS_MAX ? BACK_OFF_SECONDS_MAX : back_off * 2;
+  }
+}
