@@ -10,6 +10,7 @@ export const ROWS: readonly (readonly string[])[] = [
   ['host', 'identity'],
   [
     'artifact',
+    'attestation',
     'capacity',
     'record',
     'volume',
@@ -28,8 +29,8 @@ export const ROWS: readonly (readonly string[])[] = [
 
 /** What the two folders beside `src/` may use of it; nothing in `src/` imports them. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
-  image: ['lib', 'host', 'identity', 'artifact', 'record'],
-  boot: ['lib', 'host', 'identity', 'artifact', 'record', 'image'],
+  image: ['lib', 'host', 'identity', 'artifact', 'attestation', 'record'],
+  boot: ['lib', 'host', 'identity', 'artifact', 'attestation', 'record', 'image'],
 };
 
 /** The node's executable holds the boot program and the agent; here alone both are known. */

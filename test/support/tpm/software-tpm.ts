@@ -1,10 +1,12 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { start } from '../../../src/host/exec.ts';
 import { makeTpm, readMakerCertificates } from '../../../src/host/lab/swtpm.ts';
 import { openTpm, type Tpm } from '../../../src/host/tpm/device.ts';
+
+const TRIES_MAX = 500;
+const PAUSE_MS = 20;
 
 export type TpmLab = AsyncDisposable & {
   /** Another TPM of the same maker, switched on, answering commands. */
@@ -30,10 +32,21 @@ export async function openTpmLab(): Promise<TpmLab> {
       const flags = ['--flags', 'not-need-init,startup-clear'];
       const args = ['socket', '--tpm2', '--tpmstate', `dir=${own}`, ...server, ...flags];
       open.use(start({ file: 'swtpm', args }));
-      for (let tries = 0; tries < 500 && !existsSync(path); tries += 1) await sleep(20);
-      return open.use(await openTpm({ path }));
+      return open.use(await openWhenUp(path));
     },
     certificates: async () => readMakerCertificates(maker),
     [Symbol.asyncDispose]: async () => open.disposeAsync(),
   };
+}
+
+/** The socket's name is there a moment before somebody listens. */
+async function openWhenUp(path: string): Promise<Tpm> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await openTpm({ path });
+    } catch (error) {
+      if (tries === TRIES_MAX) throw error;
+      await sleep(PAUSE_MS);
+    }
+  }
 }
