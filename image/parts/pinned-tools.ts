@@ -12,6 +12,8 @@ export const BUILD_PACKAGES: readonly string[] = [
   'erofs-utils',
   'kmod',
   'busybox-static',
+  'grub-common',
+  'grub-pc-bin',
   'libdeflate0',
   'liblz4-1',
   'liblzma5',
