@@ -14,9 +14,11 @@ export const BUILD_PACKAGES: readonly string[] = [
   'busybox-static',
   'grub-common',
   'grub-pc-bin',
+  'libdevmapper1.02.1',
   'libdeflate0',
   'liblz4-1',
   'liblzma5',
+  'libudev1',
   'libxxhash0',
 ];
 
