@@ -15,6 +15,7 @@ import { choosePins } from './debian/release.ts';
 import { ImageError } from './errors.ts';
 import { FILES } from './files.ts';
 import { BUILD_TOOLS, lockFolder, PIN_TOOLS, requireSpace, requireTools } from './host.ts';
+import { LOADER_IMAGES } from './loader/grub.ts';
 import { FIRMWARE } from './modules.ts';
 import { buildImage } from './parts/image.ts';
 import { makePhase } from './parts/phase.ts';
@@ -78,7 +79,8 @@ async function build(paths: Paths): Promise<Digests> {
   await requireTools(BUILD_TOOLS);
   await mkdir(paths.work, { recursive: true });
   await requireSpace(paths.work);
-  if (!existsSync(paths.trustedRoot)) await makeKeys(paths);
+  if (![paths.trustedRoot, paths.loaderKey].every((path) => existsSync(path)))
+    await makeKeys(paths);
   await using _lock = await lockFolder(paths.work);
   const phase = makePhase(say, () => performance.now());
   const { version } = await readPackage(paths.root);
@@ -99,7 +101,10 @@ async function makeKeys(paths: Paths): Promise<void> {
 
 async function digestsOf(paths: Paths): Promise<Digests> {
   const products = [
-    ...['vmlinuz', 'initramfs.cpio', 'system.erofs', 'sbom.spdx.json'].map((name) => ({
+    ...[
+      ...['vmlinuz', 'initramfs.cpio', 'system.erofs', 'sbom.spdx.json'],
+      ...LOADER_IMAGES.map(({ name }) => name),
+    ].map((name) => ({
       name: `release/${name}`,
       path: join(paths.release, name),
     })),

@@ -10,7 +10,7 @@ type ModuleGroup = { readonly why: string; readonly names: readonly string[] };
 /** Loaded by PID 1 of the first stage, in this order, before there is a program to load others. */
 export const BOOT_MODULES: readonly string[] = ['crc32c_generic', 'libcrc32c', 'erofs'];
 
-/** Enough to reach the network by whatever card a server has, and to filter it. */
+/** Enough to reach the network by whatever card a server has, to filter it, and to read media. */
 export const FIRST_MODULES: readonly ModuleGroup[] = [
   { why: 'cards of virtual machines', names: words('virtio_net vmxnet3 hv_netvsc ena gve') },
   { why: 'Intel cards', names: words('e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice') },
@@ -21,13 +21,17 @@ export const FIRST_MODULES: readonly ModuleGroup[] = [
   { why: 'cards of AMD boards', names: words('amd_xgbe pcnet32') },
   { why: 'PHYs of cards above', names: words('broadcom marvell') },
   { why: 'the host firewall', names: words('nf_tables nft_ct nft_reject_inet nft_limit nft_log') },
+  {
+    why: 'sticks and discs that carry the farm file; the lowest release is kept on a disk',
+    names: words('nvme ahci ata_piix sd_mod sr_mod virtio_blk virtio_scsi usb_storage uas'),
+  },
+  { why: 'what sticks are plugged into', names: words('xhci_pci ehci_pci ohci_pci uhci_hcd') },
   { why: 'standby pairs of virtual cards', names: words('failover net_failover') },
 ];
 
 /** What the agent, its disks, networks and containers need on top. */
 export const SECOND_MODULES: readonly ModuleGroup[] = [
-  { why: 'NVMe, SATA and virtual disks', names: words('nvme ahci ata_piix sd_mod virtio_blk') },
-  { why: 'virtual controllers', names: words('virtio_scsi vmw_pvscsi hv_storvsc') },
+  { why: 'virtual controllers', names: words('vmw_pvscsi hv_storvsc') },
   { why: 'RAID and SAS controllers', names: words('megaraid_sas mpt3sas mpi3mr smartpqi hpsa') },
   {
     why: 'older RAID and SAS controllers',

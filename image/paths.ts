@@ -13,6 +13,8 @@ export type Paths = {
   readonly images: string;
   /** The Update Framework's root keys, made before the first image is. */
   readonly trustedRoot: string;
+  /** The public key that a BIOS loader checks with, made before the first image is. */
+  readonly loaderKey: string;
   /** Which files the bundle in `zos-node` was made of. */
   readonly bundleInputs: string;
 };
@@ -28,6 +30,7 @@ export function imagePaths(below = 'dist'): Paths {
     release: join(root, below, 'release'),
     images: join(root, below, 'images'),
     trustedRoot: join(root, 'dist/keys/root.json'),
+    loaderKey: join(root, 'dist/keys/loader.pub'),
     bundleInputs: join(work, 'zos-node.inputs.json'),
   };
 }

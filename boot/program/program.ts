@@ -4,15 +4,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
-import {
-  ArtifactError,
-  type BootMedia,
-  type BootRecord,
-  parseBootMedia,
-} from '../../src/artifact/spec.ts';
+import { ArtifactError, type BootRecord } from '../../src/artifact/spec.ts';
 import { checkCommandLine } from '../../src/artifact/command-line.ts';
 import { raiseClock } from '../../src/host/clock.ts';
 import { type BootConsole, openConsole, printLine } from './console.ts';
+import { findMedia } from './media.ts';
 import { fetchRelease } from './mirrors.ts';
 import { bringUpNetwork } from './network.ts';
 
@@ -58,9 +54,9 @@ async function boot(console: BootConsole): Promise<void> {
   // Expiry is only as good as the clock: it is never before this image was made.
   const nowMs = await raiseClock(Date.parse(release.notBefore));
   console.reached('clock', new Date(nowMs).toISOString());
-  const media = await readMedia();
-  console.reached('media', 'initramfs');
   await bringUpNetwork(console);
+  const { media, source } = await findMedia({ path: MEDIA_PATH, console, loader });
+  console.reached('media', source);
   await mkdir(FOLDER, { recursive: true });
   const { mirrors } = media;
   const fetched = await fetchRelease({
@@ -76,24 +72,13 @@ async function boot(console: BootConsole): Promise<void> {
     release: `${name} ${version}`,
     stages: [...console.stages],
     refusals: [...console.refusals],
-    media: 'initramfs',
+    media: source,
     loader,
     ...fetched,
   };
   const path = join(FOLDER, 'boot.json');
   await writeFile(`${path}.part`, JSON.stringify(record));
   await rename(`${path}.part`, path);
-}
-
-async function readMedia(): Promise<BootMedia> {
-  const bytes = await readFile(MEDIA_PATH).catch((cause: unknown) => {
-    throw new ArtifactError(
-      'TARGET_MISSING',
-      'Nothing told this machine where to boot from; use a boot server, or a stick, of a farmer.',
-      { facts: { artifact: 'farm.json' }, cause },
-    );
-  });
-  return parseBootMedia(bytes);
 }
 
 function sinceKernelStartMs(): number {

@@ -5,6 +5,7 @@ import { fetchPackages, packageFolders, unpackPackages } from '../debian/package
 import { moduleNamesOf } from '../audit/allowed.ts';
 import { BOOT_MODULES } from '../modules.ts';
 import { ImageError } from '../errors.ts';
+import { makeLoaders } from '../loader/grub.ts';
 import { webEntries } from '../web.ts';
 import { isElf } from './elf.ts';
 import { makeErofs } from './erofs.ts';
@@ -58,6 +59,10 @@ export async function buildImage(wish: BuildWish): Promise<Built> {
   const initramfs = await phase('initramfs', async () => makeInitramfs(wish, { kernel, first }));
   const vmlinuz = `boot/vmlinuz-${pins.kernel.release}`;
   await publish(join(folders.get(pins.kernel.package) ?? '', vmlinuz), paths.release, 'vmlinuz');
+  const loaders = await phase('BIOS loaders', async () =>
+    makeLoaders({ folders, publicKeyPath: paths.loaderKey, work: paths.work }),
+  );
+  for (const path of loaders) await publish(path, paths.release);
   const web = await phase('sample container', async () =>
     makeErofs({ folders, entries: webEntries(folders), path: join(paths.work, 'web.erofs') }),
   );

@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SECOND_MS } from '../../src/lib/units.ts';
+import type { Loader } from '../../src/artifact/command-line.ts';
+import { ArtifactError, type BootMedia, parseBootMedia } from '../../src/artifact/spec.ts';
+import { loadModulesForDevices, readModuleIndex } from '../../src/host/modules.ts';
+import type { BootConsole } from './console.ts';
+import { findLocalMedia, type LocalMedia } from './local-media.ts';
+
+export type FoundMedia = {
+  readonly media: BootMedia;
+  /** Where it lay: `initramfs`, or `local DEVICE`. */
+  readonly source: string;
+};
+
+/** A stick takes some seconds to tell what it is; a spinning disc takes longer. */
+const LOCAL_WAIT_MS = 30 * SECOND_MS;
+const PAUSE_MS = SECOND_MS;
+
+/**
+ * What a farmer tells this machine, from the first place that has it: beside the first stage in
+ * memory, then a stick, disk or disc. `loader` is who loaded the kernel: one on local media says
+ * that such a medium is there, so it is waited for. Throws `ArtifactError`.
+ */
+export async function findMedia(wish: {
+  readonly path: string;
+  readonly console: BootConsole;
+  readonly loader: Loader | null;
+}): Promise<FoundMedia> {
+  const { path, console, loader } = wish;
+  const bytes = await readFile(path).catch(() => undefined);
+  if (bytes !== undefined) return { media: parseBootMedia(bytes), source: 'initramfs' };
+  const local = await findLocal(console, loader === 'local' ? LOCAL_WAIT_MS : 0);
+  if (local !== undefined) return { media: local.media, source: `local ${local.device}` };
+  throw new ArtifactError(
+    'TARGET_MISSING',
+    'Nothing told this machine where to boot from; use a boot server, or a stick, of a farmer.',
+    { facts: { artifact: 'farm.json' } },
+  );
+}
+
+/** Each look is after the drivers of what was found by the look before. */
+async function findLocal(console: BootConsole, waitMs: number): Promise<LocalMedia | undefined> {
+  const index = await readModuleIndex();
+  const told = new Set<string>();
+  const refused: BootConsole['refused'] = (refusal) => {
+    if (!told.has(refusal.artifact)) console.refused(refusal);
+    told.add(refusal.artifact);
+  };
+  for (let waitedMs = 0; ; waitedMs += PAUSE_MS) {
+    await loadModulesForDevices(index);
+    const found = await findLocalMedia({ console: { refused } });
+    if (found !== undefined || waitedMs >= waitMs) return found;
+    if (waitedMs === 0) console.say('waits for the stick, disk or disc that it was started from');
+    await sleep(PAUSE_MS);
+  }
+}
