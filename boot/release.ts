@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { sentenceOf } from '../src/lib/errors.ts';
 import { formatBytes } from '../src/lib/units.ts';
 import { ensureRoot } from './release/keys.ts';
+import { ensureLoaderKey, signLoaded } from './release/loader.ts';
 import { signRelease } from './release/metadata.ts';
 
 const USAGE =
@@ -23,7 +24,9 @@ async function main(args: readonly string[]): Promise<void> {
   const nowMs = Date.now();
   if (args.length > 1 || (args.length === 1 && args[0] !== '--keys')) throw new Error(USAGE);
   await ensureRoot({ keysPath, nowMs });
+  const loaderKey = await ensureLoaderKey({ keysPath, nowMs });
   if (args[0] === '--keys') return;
+  await signLoaded(join(dist, 'release'), loaderKey);
   const firstStagePath = join(dist, 'work/first.erofs');
   const signed = await signRelease({
     releasePath: join(dist, 'release'),

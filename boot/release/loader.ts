@@ -52,15 +52,20 @@ export async function ensureLoaderKey(wish: {
   await mkdir(wish.keysPath, { recursive: true, mode: 0o700 });
   const text = await readFile(path, 'utf8').catch(() => undefined);
   const key = text === undefined ? makeKey() : parseKey(text, path);
-  const kept = text === undefined ? undefined : await readFile(publicPath).catch(() => undefined);
-  if (kept !== undefined) return { key, publicPacket: new Uint8Array(kept) };
-  const packet = publicKeyPacket(key, Math.floor(wish.nowMs / SECOND_MS));
+  const kept = await readFile(publicPath).catch(() => undefined);
+  if (kept !== undefined && kept.length < 8) throw damaged(publicPath);
+  const seconds = Math.floor(wish.nowMs / SECOND_MS);
+  // The time in it is part of what signatures are made of, so it stays as it was first written.
+  const createdSeconds = text === undefined ? seconds : (kept?.readUInt32BE(4) ?? seconds);
+  const publicPacket = publicKeyPacket(key, createdSeconds);
   if (text === undefined) {
     const pem = key.export({ type: 'pkcs8', format: 'pem' });
     await writeFile(path, pem, { mode: 0o600, flag: 'wx' });
+  } else if (kept !== undefined && !kept.equals(publicPacket)) {
+    throw damaged(publicPath);
   }
-  await writeFile(publicPath, packet);
-  return { key, publicPacket: packet };
+  await writeFile(publicPath, publicPacket);
+  return { key, publicPacket };
 }
 
 function makeKey(): KeyObject {
@@ -71,10 +76,13 @@ function parseKey(pem: string, path: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch (cause) {
-    throw new BootError('KEY_DAMAGED', `${path} is damaged; restore it from your backup.`, {
-      cause,
-    });
+    throw damaged(path, cause);
   }
+}
+
+function damaged(path: string, cause?: unknown): BootError {
+  const sentence = `${path} is damaged; restore it from your backup.`;
+  return new BootError('KEY_DAMAGED', sentence, { cause });
 }
 
 /** Signs what the loader reads in a release; throws `BootError` when a part is not built. */

@@ -28,6 +28,10 @@ import { findReuse } from './reuse.ts';
 /** What a release is made of; `grid.json` is there when a grid is. */
 export const PARTS = ['vmlinuz', 'initramfs.cpio', 'system.erofs'] as const;
 const GRID_FILE = 'grid.json';
+/** What machines with a BIOS load; not every release has it. */
+const LOADER_PARTS = ['zos-bios.img', 'zos-bios.cd', 'zos-bios.pxe'] as const;
+const SIGNATURES = ['vmlinuz.sig', 'initramfs.cpio.sig'] as const;
+const OPTIONAL: readonly string[] = [GRID_FILE, ...LOADER_PARTS, ...SIGNATURES];
 
 const LIFETIME_MS = { targets: 365 * DAY_MS, snapshot: 365 * DAY_MS, timestamp: 30 * DAY_MS };
 
@@ -102,10 +106,10 @@ export async function signRelease(wish: ReleaseWish): Promise<SignedRelease> {
 
 async function targetFiles(wish: ReleaseWish): Promise<Record<string, TargetFile>> {
   const files: Record<string, TargetFile> = {};
-  for (const name of [...PARTS, GRID_FILE]) {
+  for (const name of [...PARTS, ...OPTIONAL]) {
     const bytes = await readFile(join(wish.releasePath, name)).catch(() => undefined);
     if (bytes === undefined) {
-      if (name === GRID_FILE) continue;
+      if (OPTIONAL.includes(name)) continue;
       throw new BootError('PART_MISSING', `${name} is not built yet; run npm run image.`);
     }
     const custom = name === 'system.erofs' ? await reuseOf(wish, bytes) : {};
