@@ -29,6 +29,7 @@ import { renewOffer } from './bringup/offer.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
+import { openSupervisor } from './update/supervisor.ts';
 
 /** A container that ended by itself is seen as late as this. */
 const LOOK_AGAIN_MS = 5 * SECOND_MS;
@@ -50,8 +51,12 @@ export async function runAgent(): Promise<number> {
     await mkdir(AGENT_FOLDER, { recursive: true, mode: 0o700 });
     const agentStarts = await countStart();
     console.reached('started', `start ${agentStarts} of this boot`);
-    const disk = await bringUpMachine({ boot, console, signal });
-    await runAgentParts(await gather({ boot, console, disk, agentStarts, signal }), signal);
+    const supervisor = openSupervisor({ agent: AGENT_FOLDER, boot: BOOT_FOLDER });
+    const work = async (): Promise<void> => {
+      const disk = await bringUpMachine({ boot, console, signal });
+      await runAgentParts(await gather({ boot, console, disk, agentStarts, signal }), signal);
+    };
+    await Promise.all([supervisor.keepAlive(signal), work()]);
     return 0;
   } catch (error) {
     if (signal.aborted) return 0;
