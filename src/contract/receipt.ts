@@ -3,9 +3,12 @@ import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { ZosError } from '../lib/errors.ts';
+import { badMarkSchema } from '../rollout/spec.ts';
 import { znetEndSchema } from '../znet/spec.ts';
 
 export class ReceiptError extends ZosError<'RECEIPT_FOREIGN'> {}
+
+const BAD_MARKS_MAX = 16;
 
 /** Where a workload stands; what a node shows is what its kernel shows. */
 export const WORKLOAD_STATES = ['waiting', 'running', 'failed', 'stopped'] as const;
@@ -53,6 +56,10 @@ export const heartbeatSchema = z.strictObject({
   memory: z.strictObject({ totalBytes: z.int().min(0), availableBytes: z.int().min(0) }),
   /** SHA-256 of the system image that the node runs. */
   system: idSchema.nullable(),
+  /** Names the kernel and first stage that run, as a release of the kind `kernel`. */
+  kernel: idSchema.nullable().optional(),
+  /** Releases that the node tried and left again. */
+  systemBad: z.array(badMarkSchema).max(BAD_MARKS_MAX).optional(),
   addresses: z.array(z.string().max(50)).max(32),
   /** Milliseconds from kernel start to each stage of this boot. */
   stages: z.array(z.strictObject({ name: z.string().max(60), atMs: z.int().min(0) })).max(32),

@@ -16,6 +16,8 @@ export const wantsSchema = z.strictObject({
     .max(4096),
   /** The latest receipt of every node that shares a znet with this one, with its identity. */
   peers: z.array(z.strictObject({ receipt: envelopeSchema, node: envelopeSchema })).max(4096),
+  /** How the node's farmer wants it updated, with the farmer's document. */
+  updatePolicy: z.strictObject({ policy: envelopeSchema, farmer: envelopeSchema }).optional(),
   questions: z.array(z.strictObject({ question: envelopeSchema, tenant: envelopeSchema })).max(256),
 });
 export type Wants = z.infer<typeof wantsSchema>;

@@ -7,6 +7,7 @@ import type { IdentityError } from '../identity/document.ts';
 import type { EnvelopeError } from '../identity/envelope.ts';
 import type { FarmError } from '../identity/farm.ts';
 import { ZosError } from '../lib/errors.ts';
+import type { RolloutError } from '../rollout/spec.ts';
 import type { JsonError } from '../lib/strict-json.ts';
 
 /** What the directory refuses from what it knows, beyond what anybody can check in an envelope. */
@@ -54,6 +55,7 @@ type Code =
   | ContractError['code']
   | ReceiptError['code']
   | QuestionError['code']
+  | RolloutError['code']
   | RequestError['code'];
 
 /** The HTTP status of every refusal. */
@@ -109,6 +111,11 @@ export const HTTP_STATUS = {
   QUESTION_STALE: 410,
   ANSWER_FOREIGN: 403,
   ANSWER_MALFORMED: 400,
+  POLICY_FOREIGN: 403,
+  POLICY_OLD: 409,
+  TURN_FOREIGN: 403,
+  TURN_STALE: 410,
+  TURN_OLD: 409,
   REQUEST_UNSIGNED: 401,
   REQUEST_FOREIGN: 403,
   REQUEST_STALE: 403,

@@ -18,6 +18,7 @@ import { addFeedRoutes } from './routes/feed.ts';
 import { addGridRoutes } from './routes/grid.ts';
 import { addFarmRoutes, addNodeRoutes } from './routes/nodes.ts';
 import { addQuestionRoutes } from './routes/questions.ts';
+import { addRolloutRoutes } from './routes/rollout.ts';
 
 const BODY_BYTES_MAX = MiB;
 /** A body, an envelope in it, its list of signatures, and one of them. */
@@ -86,6 +87,7 @@ function addRoutes(app: App, directory: Directory): void {
   addContractRoutes(app, directory);
   addReceiptRoutes(app, directory);
   addQuestionRoutes(app, directory);
+  addRolloutRoutes(app, directory);
 }
 
 function addRefusals(app: App, directory: Directory): void {

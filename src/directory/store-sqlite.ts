@@ -1,4 +1,7 @@
 import type { Store } from './store.ts';
+import { farmerOf, putUpdatePolicy } from './rollout/policies.ts';
+import { lengthenTurns, sweepTurns, takeTurn } from './rollout/turns.ts';
+import { updatesOf } from './rollout/view.ts';
 import { admitContract, cancelContract, sweep } from './sqlite/contracts.ts';
 import { openDatabase } from './sqlite/database.ts';
 import {
@@ -19,6 +22,7 @@ import { revisionOf, wantsOf } from './sqlite/wants.ts';
 /** The store in one SQLite file (WAL, flushed at every commit), for one directory process. */
 export function openSqliteStore(options: { readonly path: string; readonly grid: string }): Store {
   const { sql, write, onChange, close } = openDatabase(options.path, options.grid);
+  let isAwake = false;
   return {
     onChange,
     putIdentity: async (identity) => write((transaction) => putIdentity(transaction, identity)),
@@ -29,6 +33,10 @@ export function openSqliteStore(options: { readonly path: string; readonly grid:
         putFarm(transaction, farm);
       }),
     farms: async (page) => farmsOf(sql, page),
+    farmer: async (farm) => farmerOf(sql, farm),
+    putUpdatePolicy: async (policy) => write((transaction) => putUpdatePolicy(transaction, policy)),
+    takeTurn: async (wish, nowMs) => write((transaction) => takeTurn(transaction, wish, nowMs)),
+    updates: async (farm) => updatesOf(sql, farm),
     registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
     node: async (id) => nodeOf(sql, id),
     nodes: async (page) => nodesOf(sql, page),
@@ -49,7 +57,13 @@ export function openSqliteStore(options: { readonly path: string; readonly grid:
     revision: async (node) => revisionOf(sql, node),
     claimNonce: async (claim, nowMs) =>
       write((transaction) => claimNonce(transaction, claim, nowMs)),
-    sweep: async (nowMs) => write((transaction) => sweep(transaction, nowMs)),
+    sweep: async (nowMs) =>
+      write((transaction) => {
+        sweep(transaction, nowMs);
+        if (isAwake) sweepTurns(transaction, nowMs);
+        else lengthenTurns(transaction, nowMs);
+        isAwake = true;
+      }),
     close,
   };
 }

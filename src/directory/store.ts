@@ -7,6 +7,8 @@ import type { Wants } from '../contract/wants.ts';
 import type { Identity } from '../identity/document.ts';
 import type { Envelope } from '../identity/envelope.ts';
 import type { Farm, JoinToken, Named } from '../identity/farm.ts';
+import type { Judgement } from '../rollout/spec.ts';
+import type { SignedTurnWish, VerifiedPolicy } from '../rollout/verify.ts';
 import type {
   AdmissionAnswer,
   ContractAnswer,
@@ -14,6 +16,7 @@ import type {
   FarmAnswer,
   NodeAnswer,
   Registration,
+  UpdatesAnswer,
 } from '../sdk/api.ts';
 
 /** Something that was checked, with the envelope that it came in. */
@@ -53,6 +56,13 @@ export type Store = {
   readonly putFarm: (farm: Carried<Named<Farm>>, farmer: Carried<Identity>) => Promise<void>;
   readonly farms: (page: Page) => Promise<PageOf<FarmAnswer>>;
 
+  /** The document of a farm's farmer, or `undefined` when there is no such farm. */
+  readonly farmer: (farm: string) => Promise<Envelope | undefined>;
+  readonly putUpdatePolicy: (policy: Carried<VerifiedPolicy>) => Promise<void>;
+  /** Whether a node may change to another release now; what is granted is booked. */
+  readonly takeTurn: (wish: SignedTurnWish, nowMs: number) => Promise<Judgement>;
+  readonly updates: (farm: string) => Promise<UpdatesAnswer | undefined>;
+
   readonly registerNode: (entry: NodeEntry) => Promise<Registration>;
   readonly node: (id: string) => Promise<NodeAnswer | undefined>;
   readonly nodes: (page: Page) => Promise<PageOf<NodeAnswer>>;
@@ -85,7 +95,7 @@ export type Store = {
     nowMs: number,
   ) => Promise<boolean>;
 
-  /** Carries out what time alone changes: reservations that lapse, contracts that end. */
+  /** Carries out what time alone changes: reservations that lapse, contracts and turns that end. */
   readonly sweep: (nowMs: number) => Promise<void>;
   readonly close: () => Promise<void>;
 };

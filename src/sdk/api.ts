@@ -5,6 +5,7 @@ import { envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { sha256Schema } from '../lib/names.ts';
 import { KiB, MiB } from '../lib/units.ts';
+import { RELEASE_KINDS } from '../rollout/spec.ts';
 
 /** The longest JSON document in an answer or a feed; the directory never lets one grow over it. */
 export const ANSWER_BYTES_MAX = 32 * MiB;
@@ -49,6 +50,35 @@ export const cancellationBody = z.strictObject({
   tenant: envelopeSchema,
 });
 export const questionBody = z.strictObject({ question: envelopeSchema, tenant: envelopeSchema });
+
+/** How a node stands with a release, as the directory sees it. */
+export const TURN_STATES = ['waiting', 'open', 'good', 'bad', 'left'] as const;
+export const TURNS_SHOWN_MAX = 2000;
+
+const turnAnswer = z.object({
+  node: sha256Schema,
+  release: sha256Schema,
+  what: z.enum(RELEASE_KINDS),
+  state: z.enum(TURN_STATES),
+  /** What a waiting node waits for, or why the release was bad. */
+  because: z.string(),
+  atMs: z.int(),
+  /** Of an open turn: when the node has to have come back. */
+  untilMs: z.int().nullable(),
+  /** Whether the farmer has forgiven what was bad. */
+  isForgiven: z.boolean(),
+});
+export const updatesAnswer = z.object({
+  farm: sha256Schema,
+  /** As the farmer signed it, with the farmer's document. */
+  updatePolicy: z.object({ policy: envelopeSchema, farmer: envelopeSchema }).nullable(),
+  nodes: z.int(),
+  /** So many nodes may be at it at a time. */
+  atOnce: z.int(),
+  /** The newest first. */
+  turns: z.array(turnAnswer),
+});
+export type UpdatesAnswer = z.infer<typeof updatesAnswer>;
 
 /** Every refusal, whatever its HTTP status. */
 export const refusalSchema = z.object({

@@ -66,6 +66,12 @@ export function openClient(options: ClientOptions) {
     createFarm: async (body: { farm: Envelope; farmer: Envelope }) =>
       post('/v1/farms', body, api.idAnswer),
     farms: async (page: PageWish = {}) => get(`/v1/farms${queryOf(page)}`, api.farmsAnswer),
+    putUpdatePolicy: async (farm: string, policy: Envelope) =>
+      post(`/v1/farms/${farm}/policy`, policy, api.idAnswer),
+    updates: async (farm: string) => get(`/v1/farms/${farm}/updates`, api.updatesAnswer),
+    /** Asks for a node's turn; the answer is signed by the directory. */
+    takeTurn: async (node: string, wish: Envelope) =>
+      post(`/v1/nodes/${node}/turn`, wish, envelopeSchema),
     registerNode: async (body: api.NodeBody) => post('/v1/nodes', body, api.registrationAnswer),
     nodes: async (page: PageWish = {}) => get(`/v1/nodes${queryOf(page)}`, api.nodesAnswer),
     node: async (id: string) => get(`/v1/nodes/${id}`, api.nodeAnswer),

@@ -7,6 +7,7 @@ export {
   type NodeAnswer,
   type NodeBody,
   type Registration,
+  type UpdatesAnswer,
   WAIT_MS_MAX,
 } from './api.ts';
 export {

@@ -5,6 +5,7 @@ import type { Envelope } from '../../identity/envelope.ts';
 import { type Farm, FarmError, type Named } from '../../identity/farm.ts';
 import type { FarmAnswer, NodeAnswer, Registration } from '../../sdk/api.ts';
 import { RefusedError } from '../errors.ts';
+import { followTurns } from '../rollout/turns.ts';
 import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';
 import type { Row, Sql, Transaction } from './database.ts';
 import {
@@ -136,9 +137,13 @@ function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): v
 }
 
 /** Takes a sign of life unless a later one is there: one statement, so none is ever rolled back. */
-export function putHeartbeat(sql: Sql, heartbeat: Carried<Heartbeat>, nowMs: number): void {
+export function putHeartbeat(
+  transaction: Transaction,
+  heartbeat: Carried<Heartbeat>,
+  nowMs: number,
+): void {
   const { node, seq } = heartbeat.value;
-  const changed = sql.run(
+  const changed = transaction.run(
     `INSERT INTO heartbeats (node, seq, last_seen_ms, payload, envelope)
      SELECT :node, :seq, :nowMs, :payload, :envelope FROM nodes WHERE id = :node
      ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, last_seen_ms = excluded.last_seen_ms,
@@ -151,8 +156,11 @@ export function putHeartbeat(sql: Sql, heartbeat: Carried<Heartbeat>, nowMs: num
       envelope: JSON.stringify(heartbeat.envelope),
     },
   );
-  if (changed > 0) return;
-  const newest = sql.one('SELECT seq FROM heartbeats WHERE node = :node', { node });
+  if (changed > 0) {
+    followTurns(transaction, heartbeat.value, nowMs);
+    return;
+  }
+  const newest = transaction.one('SELECT seq FROM heartbeats WHERE node = :node', { node });
   if (newest === undefined) throw new RefusedError('NODE_UNKNOWN', 'Register the node first.');
   throw new RefusedError('HEARTBEAT_OLD', 'A later heartbeat of this node is here already.', {
     facts: { seq: numberIn(newest, 'seq') },

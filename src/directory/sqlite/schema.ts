@@ -1,5 +1,5 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
@@ -38,6 +38,29 @@ CREATE TABLE heartbeats (
   payload TEXT NOT NULL,
   envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE update_policies (
+  farm TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE turns (
+  node TEXT NOT NULL,
+  release TEXT NOT NULL,
+  farm TEXT NOT NULL,
+  what TEXT NOT NULL,
+  state TEXT NOT NULL,
+  because TEXT NOT NULL,
+  policy_version INTEGER NOT NULL,
+  until_ms INTEGER,
+  at_ms INTEGER NOT NULL,
+  PRIMARY KEY (node, release)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX turns_by_farm ON turns (farm, release);
+CREATE INDEX turns_open ON turns (until_ms) WHERE state = 'open';
+
+CREATE TABLE turn_seqs (node TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE contracts (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,

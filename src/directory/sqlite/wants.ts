@@ -1,7 +1,8 @@
 import type { Wants } from '../../contract/wants.ts';
 import { KiB, MiB } from '../../lib/units.ts';
 import type { Sql } from './database.ts';
-import { envelopeIn, numberIn, textIn } from './rows.ts';
+import { carriedPolicyOf } from '../rollout/policies.ts';
+import { envelopeIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 
 const QUESTIONS_MAX = 256;
 const PEERS_MAX = 4096;
@@ -33,6 +34,7 @@ export function wantsOf(sql: Sql, node: string, nowMs: number): Wants | undefine
         tenant: envelopeIn(row, 'tenant'),
       })),
     peers: peersOf(sql, node),
+    ...policyFor(sql, node),
     questions: sql
       .all(
         `SELECT q.envelope, i.envelope AS tenant FROM questions q
@@ -43,6 +45,12 @@ export function wantsOf(sql: Sql, node: string, nowMs: number): Wants | undefine
       )
       .map((row) => ({ question: envelopeIn(row, 'envelope'), tenant: envelopeIn(row, 'tenant') })),
   };
+}
+
+function policyFor(sql: Sql, node: string): Pick<Wants, 'updatePolicy'> {
+  const row = sql.one('SELECT farm FROM nodes WHERE id = :node', { node });
+  const updatePolicy = carriedPolicyOf(sql, row === undefined ? null : textOrNullIn(row, 'farm'));
+  return updatePolicy === undefined ? {} : { updatePolicy };
 }
 
 /** The version that the node holds, to start from, and the one that waits for its word. */
