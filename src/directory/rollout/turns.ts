@@ -27,8 +27,8 @@ const NODE_TURNS_MAX = 32;
 const GRACE_MS = 120 * SECOND_MS;
 
 /**
- * Judges a wish and books it, in the one transaction that this is called in. A node that asks is not
- * at it: when it has to wait, a turn of before is given back.
+ * Judges a wish and books it, in the one transaction that this is called in. A node that asks is
+ * not at it: when it has to wait, a turn of before is given back.
  */
 export function takeTurn(transaction: Transaction, wish: SignedTurnWish, nowMs: number): Judgement {
   claimSeq(transaction, wish);
