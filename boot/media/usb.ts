@@ -51,12 +51,16 @@ export async function makeStick(wish: StickWish): Promise<void> {
     bootCode: loader.bootCode,
     partitions: [
       {
-        ...{ type: PARTITION_TYPES.biosBoot, id: IDS.bios, name: 'zos-bios' },
+        type: PARTITION_TYPES.biosBoot,
+        id: IDS.bios,
+        name: 'zos-bios',
         firstSector: sectors(CORE.offsetBytes),
         lengthSectors: sectors(CORE.lengthBytes),
       },
       {
-        ...{ type: PARTITION_TYPES.efiSystem, id: IDS.efi, name: 'zos-efi' },
+        type: PARTITION_TYPES.efiSystem,
+        id: IDS.efi,
+        name: 'zos-efi',
         firstSector: sectors(FAT_OFFSET_BYTES),
         lengthSectors: sectors(fatBytes),
       },

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
 import { type BootRefusal, REFUSALS_MAX } from '../../src/artifact/spec.ts';
 
@@ -49,11 +48,6 @@ export function openConsole(print: (line: string) => void, clockMs: () => number
       say(detail === '' ? stage : `${stage} ${detail}`);
     },
   };
-}
-
-/** Prints on the standard output, at once and whole: it is the machine's console. */
-export function printLine(line: string): void {
-  writeFileSync(1, `${line}\n`);
 }
 
 /** The line by which a failed check can be found. */

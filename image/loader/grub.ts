@@ -90,10 +90,10 @@ async function makeLoader(wish: LoadersWish, { image, script, part }: Parts): Pr
     package: 'grub-common',
     path: 'usr/bin/grub-mkimage',
     args: [
-      ...['-d', folder, '-O', image.format, '-o', core, '-p', '(memdisk)/boot/grub'],
-      ...['-m', memdisk, '-k', wish.publicKeyPath],
-      ...[...CHECKS, ...SCRIPT, ...image.modules],
-    ],
+      ['-d', folder, '-O', image.format, '-o', core, '-p', '(memdisk)/boot/grub'],
+      ['-m', memdisk, '-k', wish.publicKeyPath, ...CHECKS, ...SCRIPT],
+      image.modules,
+    ].flat(),
   });
   await rm(memdisk);
   if (image.sector !== undefined) {

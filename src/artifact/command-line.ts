@@ -14,8 +14,8 @@ export const KERNEL_ARGUMENTS = [
   'module.sig_enforce=1',
 ] as const;
 
-/** The kernel talks on both; the last one is where the node's own lines go: the screen. */
-export const CONSOLES = ['console=ttyS0,115200', 'console=tty0'] as const;
+/** The kernel talks on both, and so do we (`src/host/log.ts`); PID 1 on the last one only. */
+export const CONSOLES = ['console=tty0', 'console=ttyS0,115200'] as const;
 
 /** How iPXE tells the kernel which of the files that it loaded are its first file system. */
 export const INITRD_ARGUMENTS = ['initrd=initramfs.cpio', 'initrd=farm.cpio'] as const;

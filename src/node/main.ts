@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { readLogTail } from '../container/observe.ts';
 import { ANSWER_BYTES_MAX } from '../contract/question.ts';
 import { openContractStore } from '../contract/store.ts';
 import { setClock } from '../host/clock.ts';
-import { openLog } from '../host/log.ts';
+import { openLog, printLine } from '../host/log.ts';
 import { sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import { openClient } from '../sdk/index.ts';
@@ -177,11 +177,6 @@ function consoleOf(boot: BootFiles): AgentConsole {
     atMs: Math.round(atMs),
   }));
   return openConsole({ print: printLine, sinceKernelStartMs, before });
-}
-
-/** The machine's console is the standard output: at once and whole, one writer. */
-function printLine(line: string): void {
-  writeFileSync(1, `${line}\n`);
 }
 
 function sinceKernelStartMs(): number {
