@@ -34,3 +34,15 @@ export function placeLoader(image: Uint8Array, firstSector: number): PlacedLoade
   const padding = new Uint8Array(sectors * SECTOR_BYTES - rest.length);
   return { bootCode: first, core: concatBytes(rest, padding) };
 }
+
+/** Where GRUB 2's boot_hybrid.img keeps the place of what it starts. */
+const DISC_CORE_AT = 0x1b0;
+/** It skips cdboot.img, the first block of 2048 bytes, which only a disc drive needs. */
+const CDBOOT_SECTORS = 4;
+
+/** The same for `zos-bios.cd` on a disc that somebody copied to a disk: its boot code. */
+export function placeOnDisc(image: Uint8Array, firstSector: number): Uint8Array {
+  const first = Buffer.from(image.subarray(0, SECTOR_BYTES));
+  first.writeBigUInt64LE(BigInt(firstSector + CDBOOT_SECTORS), DISC_CORE_AT);
+  return first;
+}

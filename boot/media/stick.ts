@@ -1,7 +1,8 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { KiB, MiB } from '../../src/lib/units.ts';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { MiB } from '../../src/lib/units.ts';
 import { FARM_AREA } from '../../src/artifact/farm-area.ts';
 import { copyToFat, type FatFile, makeFat } from '../../src/host/media/fat.ts';
+import { fatBytesFor } from './fat-size.ts';
 import { PARTITION_TYPES, partitionTables, SECTOR_BYTES, TABLE_SECTORS } from './gpt.ts';
 import { placeLoader } from './grub.ts';
 
@@ -31,9 +32,6 @@ const IDS = {
 
 const CORE = { offsetBytes: MiB, lengthBytes: MiB } as const;
 const FAT_OFFSET_BYTES = CORE.offsetBytes + CORE.lengthBytes;
-/** FAT32 has at least 65525 clusters of 2 KiB; folders and its own tables come on top. */
-const FAT_BYTES_MIN = 140 * MiB;
-const FAT_SPARE_BYTES = 4 * MiB;
 
 /**
  * One image for a stick or a SATA module, on machines with UEFI and with a BIOS: the farm file's
@@ -82,11 +80,4 @@ export async function makeStick(wish: StickWish): Promise<void> {
   wish.say(`copying ${wish.files.length} files`);
   await copyToFat(fat, wish.files, wish.timeSeconds);
   await rename(part, wish.path);
-}
-
-async function fatBytesFor(files: readonly FatFile[]): Promise<number> {
-  const sizes = await Promise.all(files.map(async ({ from }) => (await stat(from)).size));
-  const bytes = sizes.reduce((sum, size) => sum + Math.ceil(size / (4 * KiB)) * 4 * KiB, 0);
-  const wanted = Math.ceil((bytes * 1.01 + FAT_SPARE_BYTES) / MiB) * MiB;
-  return Math.max(wanted, FAT_BYTES_MIN);
 }
