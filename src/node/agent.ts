@@ -3,6 +3,7 @@ import type { ContainerHave } from '../container/plan.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
+import type { Identity } from '../identity/document.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { formatDuration, HOUR_MS, MINUTE_MS } from '../lib/units.ts';
 import type { NodeBody } from '../sdk/index.ts';
@@ -21,6 +22,8 @@ import { type Feed, pickUp } from './pickup.ts';
 import { openQuestions } from './questions.ts';
 import { openReporter, type Reporter, type ReportParts } from './report.ts';
 import { type Statement, statementsOf } from './status.ts';
+import type { PolicyHolder } from './turns/policy.ts';
+import { openTurns, type Turns } from './turns/turns.ts';
 import { imagesOf, wishesOf } from './wishes.ts';
 
 const STEP_MS_MAX = 2 * MINUTE_MS;
@@ -36,6 +39,10 @@ export type AgentParts = {
   /** The directory's id out of the signed release. */
   readonly directoryId: string;
   readonly store: ContractStore;
+  /** How the farmer wants this node updated. */
+  readonly policy: PolicyHolder;
+  /** Looks for newer releases until the signal fires, and changes to one in this node's turn. */
+  readonly keepUpToDate?: (turns: Turns, signal: AbortSignal) => Promise<void>;
   readonly drivers: Drivers;
   readonly lookAgainMs: number;
   readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
@@ -70,7 +77,9 @@ type Core = {
   readonly holdings: Holdings;
   readonly loop: Loop;
   readonly reporter: Reporter;
-  /** From now on times in contracts mean something. */
+  /** Whether times in contracts, and in the farmer's policy, mean something. */
+  readonly isClockSynced: () => boolean;
+  /** From now on they do. */
   readonly trustClock: () => void;
 };
 
@@ -114,7 +123,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
     isSynced = true;
     wake();
   };
-  return { holdings, loop, reporter, trustClock };
+  return { holdings, loop, reporter, trustClock, isClockSynced: () => isSynced };
 }
 
 function reportParts(parts: AgentParts, holdings: Holdings): ReportParts {
@@ -177,13 +186,38 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
   parts.console.reached('clock-synced', await setTime());
   await join();
   const answer = openAnswers(parts, core.holdings);
+  const turns = turnsOf(parts, core, identity);
   const onWants = async (wants: Wants): Promise<void> => {
     await core.holdings.take(wants, parts.clock.clock());
     core.loop.wake();
+    await turns.take(wants);
     await answer(wants);
   };
   const pickup = { ...patience, feed: feedOf(parts), onWants, onRefused: join };
-  await Promise.all([core.reporter.run(signal), pickUp(pickup, signal), keepTime()]);
+  await Promise.all([
+    core.reporter.run(signal),
+    pickUp(pickup, signal),
+    keepTime(),
+    parts.keepUpToDate?.(turns, signal),
+  ]);
+}
+
+/** Whose turn it is to update; `identity` is the directory's, which gives them. */
+function turnsOf(parts: AgentParts, core: Core, identity: Identity): Turns {
+  const { grid, self, directory, policy, nextSeq } = parts;
+  const node = self.identity.id;
+  return openTurns({
+    grid,
+    node,
+    policy,
+    nextSeq,
+    signer: self.keys.signing,
+    directory: identity,
+    clock: parts.clock.clock,
+    isClockSynced: core.isClockSynced,
+    send: async (wish) => directory.call(async (client) => client.takeTurn(node, wish)),
+    onBad: tellers(parts).onBad,
+  });
 }
 
 function feedOf({ grid, self, directory, clock }: AgentParts): Feed {

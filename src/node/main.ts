@@ -12,7 +12,7 @@ import { ANSWER_BYTES_MAX } from '../contract/question.ts';
 import { openContractStore } from '../contract/store.ts';
 import { setClock } from '../host/clock.ts';
 import { openLog, printLine } from '../host/log.ts';
-import { sentenceOf } from '../lib/errors.ts';
+import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import { openClient } from '../sdk/index.ts';
 import type { DataDisk } from '../volume/apply.ts';
@@ -29,6 +29,7 @@ import { renewOffer } from './bringup/offer.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
+import { openPolicy } from './turns/policy.ts';
 import { openSupervisor } from './update/supervisor.ts';
 
 /** A container that ended by itself is seen as late as this. */
@@ -98,9 +99,17 @@ async function gather(ground: Ground): Promise<AgentParts> {
   const [first = '', ...others] = directory.urls;
   const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
   const { token, farmer } = boot.media;
+  const policy = await openPolicy({
+    path: `${folder}/update-policy.json`,
+    grid,
+    token,
+    farmer,
+    onBad: (what, error) => console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`),
+  });
   return {
     grid,
     self,
+    policy,
     images,
     console,
     sleep,

@@ -12,6 +12,7 @@ import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
 import { renewOffer, type SignedOffer } from '../../../src/node/bringup/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
+import { openPolicy } from '../../../src/node/turns/policy.ts';
 import { GRID } from '../contracts.ts';
 import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from '../directory.ts';
 import { Machine } from './machine.ts';
@@ -116,6 +117,13 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
     directory: openDirectory([{ url: directory.url, client: directory.client }]),
     directoryId: directory.own.id,
     store: await openContractStore(`${folder}/contracts`),
+    policy: await openPolicy({
+      path: `${folder}/update-policy.json`,
+      grid: GRID,
+      token,
+      farmer: farmer.document,
+      onBad: (what, error) => lines.push(`refused ${what}: ${String(error)}`),
+    }),
     drivers: machine.drivers(),
     lookAgainMs: 200,
     images: {
