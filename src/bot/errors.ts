@@ -11,6 +11,7 @@ export class BotError extends ZosError<
   | 'IDENTITY_EXISTS'
   | 'FARM_MISSING'
   | 'FARM_EXISTS'
+  | 'RELEASE_UNKNOWN'
   | 'DIRECTORY_MISSING'
   | 'DIRECTORY_CHANGED'
   | 'NO_ROOM'
@@ -46,6 +47,7 @@ const BOT_EXIT = {
   IDENTITY_EXISTS: EXIT.usage,
   FARM_MISSING: EXIT.usage,
   FARM_EXISTS: EXIT.usage,
+  RELEASE_UNKNOWN: EXIT.usage,
   DIRECTORY_MISSING: EXIT.usage,
   DIRECTORY_CHANGED: EXIT.refused,
   NO_ROOM: EXIT.noRoom,

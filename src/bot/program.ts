@@ -1,10 +1,8 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
-import { HOUR_MS } from '../lib/units.ts';
 import { cancel } from './commands/cancel.ts';
 import { deploy } from './commands/deploy.ts';
 import { printDeployments } from './commands/deployments.ts';
-import { createFarm, makeTokens } from './commands/farm.ts';
 import { newIdentity, showIdentity } from './commands/identity.ts';
 import { handOver, type HandedOver } from './boot/hand-over.ts';
 import { printImage } from './commands/image.ts';
@@ -12,9 +10,9 @@ import { printLogs } from './commands/logs.ts';
 import { printNodes } from './commands/nodes.ts';
 import { printStatus } from './commands/status.ts';
 import { deploymentJsonSchema } from './deployment/schema.ts';
-import { parseDuration } from './deployment/units.ts';
 import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
+import { addFarm } from './farm/program.ts';
 import { paint, type Terminal } from './terminal.ts';
 import type { World } from './world.ts';
 
@@ -116,46 +114,6 @@ function addIdentity(program: Command, world: OpenWorld): void {
     .action(() => showIdentity(world()));
 }
 
-function addFarm(program: Command, world: OpenWorld): void {
-  const farm = program.command('farm').description('what a farmer does: own nodes, let them join');
-  farm
-    .command('create')
-    .argument('<name>', 'a-z, 0-9 and dashes')
-    .description('sign a farm and tell the directory')
-    .addHelpText('after', help.FARM_CREATE)
-    .action((name: string) => createFarm(world(), name));
-  farm
-    .command('token')
-    .description('sign join tokens: each lets one node join, once')
-    .addOption(new Option('--count <n>', 'how many').argParser(countOf).default(1))
-    .addOption(
-      new Option('--valid <time>', 'how long they can be used')
-        .argParser(durationOf)
-        .default(24 * HOUR_MS, '24h'),
-    )
-    .option('--out <dir>', 'write a file each there; without it they are printed')
-    .option('--farm <name>', 'which farm, when you have several')
-    .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
-    .addHelpText('after', help.FARM_TOKEN)
-    .action((options: TokenOptions) =>
-      makeTokens(world(), {
-        farm: options.farm,
-        count: options.count,
-        validMs: options.valid,
-        takeBlankDisks: options.takeBlankDisks === true,
-        folder: options.out,
-      }),
-    );
-}
-
-type TokenOptions = {
-  count: number;
-  valid: number;
-  out?: string;
-  farm?: string;
-  takeBlankDisks?: true;
-};
-
 function addDeployments(program: Command, world: OpenWorld): void {
   program
     .command('nodes')
@@ -230,16 +188,4 @@ function addHandedOver(program: Command, world: OpenWorld, ended: Ended): void {
         ended.exitCode = await handOver(world(), name, args);
       });
   }
-}
-
-function countOf(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1 && count <= 1000) return count;
-  throw new InvalidArgumentError('Write a whole number from 1 to 1000.');
-}
-
-function durationOf(text: string): number {
-  const durationMs = parseDuration(text);
-  if (durationMs !== undefined && durationMs > 0) return durationMs;
-  throw new InvalidArgumentError('Write a duration such as 90m, 24h or 7d.');
 }

@@ -102,6 +102,16 @@ export async function writeFarm(home: Home, farm: SavedFarm): Promise<void> {
   await writeText(home, join('farms', `${farm.name}.json`), `${JSON.stringify(farm)}\n`);
 }
 
+/** The newest update policy that was signed here for a farm, whatever a directory shows. */
+export async function readPolicy(home: Home, farm: SavedFarm): Promise<Envelope | undefined> {
+  return readJson(home, join('policies', `${farm.name}.json`), envelopeSchema);
+}
+
+/** Remembers a farm's update policy. */
+export async function writePolicy(home: Home, farm: SavedFarm, policy: Envelope): Promise<void> {
+  await writeText(home, join('policies', `${farm.name}.json`), `${JSON.stringify(policy)}\n`);
+}
+
 /** Every deployment this bot knows of, newest first. */
 export async function readDeployments(home: Home): Promise<SavedDeployment[]> {
   const found = await readFolder(home, 'deployments', savedDeploymentSchema);

@@ -1,6 +1,6 @@
 import { formatDuration, HOUR_MS, MINUTE_MS, SECOND_MS } from '../lib/units.ts';
 import type { BadMark, Judgement, ReleaseKind, UpdatePolicy, Wait } from './spec.ts';
-import { formatWindow, windowAt } from './window.ts';
+import { formatWindow, type Window, windowAt } from './window.ts';
 
 /** How long a node has until the directory has to have heard of it from its new release. */
 export const TURN_MS = {
@@ -52,25 +52,26 @@ export function mayUpdate(
 
 /** The farmer's part of it, which the directory judges as well. */
 export function mayFarmUpdate({ what, release, policy, nowMs }: Wish): Wait | undefined {
-  if (policy === null) {
+  if (policy?.stopped.includes(release) === true) {
+    return wait('STOPPED_BY_FARMER', `the farmer stopped ${shortOf(release)}`);
+  }
+  const window = policy?.window ?? null;
+  if (window === null) {
     if (what === 'system') return undefined;
     return wait('NO_WINDOW', 'a restart stops containers: it waits for the farmer to sign when');
   }
-  if (policy.stopped.includes(release)) {
-    return wait('STOPPED_BY_FARMER', `the farmer stopped ${shortOf(release)}`);
-  }
-  const state = windowAt(policy.window, nowMs);
+  const state = windowAt(window, nowMs);
   if (state.isOpen && (state.closesAtMs === null || state.closesAtMs - nowMs >= MARGIN_MS)) {
     return undefined;
   }
-  const opensAtMs = state.isOpen ? opensNext(policy, state.closesAtMs ?? nowMs) : state.opensAtMs;
+  const opensAtMs = state.isOpen ? opensNext(window, state.closesAtMs ?? nowMs) : state.opensAtMs;
   const inMs = opensAtMs - nowMs;
-  const window = `${formatWindow(policy.window)} UTC`;
-  const because = `outside of the window ${window}, opens in ${formatDuration(inMs)}`;
+  const named = `${formatWindow(window)} UTC`;
+  const because = `outside of the window ${named}, opens in ${formatDuration(inMs)}`;
   return wait('WINDOW_CLOSED', because, Math.min(RETRY_MS_MAX, Math.max(SECOND_MS, inMs)));
 }
 
-function opensNext({ window }: UpdatePolicy, closesAtMs: number): number {
+function opensNext(window: Window, closesAtMs: number): number {
   const after = windowAt(window, closesAtMs);
   return after.isOpen ? closesAtMs : after.opensAtMs;
 }

@@ -15,7 +15,8 @@ export class RolloutError extends ZosError<
 export const RELEASE_KINDS = ['system', 'kernel'] as const;
 export type ReleaseKind = (typeof RELEASE_KINDS)[number];
 
-const RELEASES_MAX = 64;
+/** The most releases that a policy names as stopped, and as forgiven. */
+export const RELEASES_MAX = 64;
 
 export const updatePolicySchema = z.strictObject({
   grid: gridSchema,
@@ -23,7 +24,8 @@ export const updatePolicySchema = z.strictObject({
   farmer: idSchema,
   /** Grows with every change: an older policy never replaces a newer one. */
   version: z.int().min(1),
-  window: windowSchema,
+  /** `null` as with no policy: in place at any time, and no restart. */
+  window: windowSchema.nullable(),
   /** So many of a hundred nodes may be at it at a time; always at least one node. */
   sharePercent: z.int().min(1).max(100),
   /** Releases that no node of the farm takes up any more. */

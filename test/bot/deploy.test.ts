@@ -219,7 +219,7 @@ test('a lost memory is found again at the directory, by contract', async () => {
 });
 
 test('another directory than the one that was pinned is refused', async () => {
-  const other = open.use(await startDirectory(join(folder, `${count}-other`), 'other'));
+  const other = open.use(await startDirectory(join(folder, `${count}-other`), { grid: 'other' }));
   const ran = await zos({ ...bench, directoryUrl: other.url }, 'nodes');
   expect(ran.code).toBe(3);
   expect(ran.err).toContain('is not the one that this bot knows');

@@ -46,6 +46,30 @@ Give one file to the boot media of each node. A token works once, for your farm 
 its time. Without --take-blank-disks a node writes to no disk and keeps everything in memory.
 `;
 
+export const FARM_UPDATES = `
+Examples:
+  $ zos farm updates
+  $ zos farm updates --window "Sun 02:00-05:00" --share 25%
+  $ zos farm updates --window always
+
+What you sign here each node checks by itself: no directory can make it update at another time. A
+share is of all nodes of the farm, at least one. Until you sign a window, nodes change their agent
+in place at any time, one at a time, which leaves containers alone; a new kernel, which stops them,
+waits for your window.
+
+The first node on which a release is bad, or that does not come back, stops that release in your
+farm until you say otherwise.
+`;
+
+export const FARM_ROLLOUT = `
+Examples:
+  $ zos farm rollout stop 3f9a0c
+  $ zos farm rollout resume 3f9a0c
+
+\`zos farm updates\` shows the releases. What you sign here reaches each node: after resume, one
+that found the release bad tries it once more.
+`;
+
 export const DEPLOY = `
 Example, hello.yaml:
   name: hello

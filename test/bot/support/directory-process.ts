@@ -4,28 +4,38 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 
-export type DirectoryProcess = AsyncDisposable & { readonly url: string };
+export type DirectoryProcess = AsyncDisposable & {
+  readonly url: string;
+  readonly kill: (signal: NodeJS.Signals) => Promise<void>;
+};
 
-/** The real directory, as a process of its own on a free port. */
-export async function startDirectory(folder: string, grid = 'test'): Promise<DirectoryProcess> {
-  const args = ['src/directory/main.ts', '--listen', '127.0.0.1:0', '--grid', grid];
+/** The real directory, as a process of its own, on a free port or the one of before. */
+export async function startDirectory(
+  folder: string,
+  { grid = 'test', port = '0' } = {},
+): Promise<DirectoryProcess> {
+  const args = ['src/directory/main.ts', '--listen', `127.0.0.1:${port}`, '--grid', grid];
   const child = spawn(process.execPath, [...args, '--data', folder], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
   const { listening } = JSON.parse(line) as { listening: string };
+  const ended = once(child, 'exit');
+  const kill = async (signal: NodeJS.Signals): Promise<void> => {
+    child.kill(signal);
+    await ended;
+  };
   return {
     url: listening,
-    [Symbol.asyncDispose]: async () => {
-      const ended = once(child, 'exit');
-      child.kill('SIGTERM');
-      await ended;
-    },
+    kill,
+    [Symbol.asyncDispose]: async () => kill('SIGTERM'),
   };
 }
 
+export type Carrier = AsyncDisposable & { readonly url: string };
+
 /** Carries everything to a directory but the second contract, which it refuses in its place. */
-export async function refuseSecondContract(url: string): Promise<DirectoryProcess> {
+export async function refuseSecondContract(url: string): Promise<Carrier> {
   let contracts = 0;
   const carry = (asked: IncomingMessage, answer: ServerResponse): void => {
     const isContract = asked.method === 'POST' && asked.url === '/v1/contracts';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Resources, resourcesOf } from '../../../src/capacity/spec.ts';
 import { openContractStore } from '../../../src/contract/store.ts';
+import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import type { Envelope } from '../../../src/identity/envelope.ts';
 import { openConsole } from '../../../src/node/bringup/console.ts';
 import { openDirectory } from '../../../src/node/bringup/directory.ts';
@@ -33,13 +34,21 @@ export type TestAgent = AsyncDisposable & {
 };
 
 export type AgentWish = {
-  readonly directory: TestDirectory;
+  readonly directory: Pick<TestDirectory, 'url' | 'client'> & {
+    readonly own: { readonly id: string };
+    readonly clock: { readonly nowMs: number };
+  };
   readonly farmer: Farmer;
+  /** Of its boot media, when not one that is good by the clock of tests. */
+  readonly token?: Envelope;
   /** The disk and the machine of an agent before, as after a restart. */
   readonly before?: TestAgent;
   readonly clockOffMs?: number;
   /** What it takes itself to have, when that is not what it offers. */
   readonly total?: Resources;
+  /** What its heartbeats say differently. */
+  readonly life?: () => Partial<Heartbeat>;
+  readonly keepUpToDate?: NonNullable<AgentParts['keepUpToDate']>;
 };
 
 /** Starts an agent; it ends with the test. */
@@ -50,7 +59,7 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
     folder: before?.folder ?? mkdtempSync(join(tmpdir(), 'zos-agent-')),
     images: before?.images ?? new Set<string>(),
     logs: before?.logs ?? new Map<string, string>(),
-    token: before?.token ?? makeToken(wish.farmer),
+    token: before?.token ?? wish.token ?? makeToken(wish.farmer),
   };
   const { self, offer } = await openNode(kept.folder);
   const lines: string[] = [];
@@ -134,7 +143,8 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
     },
     readLogTail: async (id) => new TextEncoder().encode(logs.get(id) ?? ''),
     nextSeq: await openSequence(`${folder}/seq`),
-    life: async () => LIFE,
+    life: async () => ({ ...LIFE, ...wish.life?.() }),
+    ...(wish.keepUpToDate === undefined ? {} : { keepUpToDate: wish.keepUpToDate }),
     addresses: () => LIFE.addresses,
     clock: clockOf(wish),
     console: openConsole({

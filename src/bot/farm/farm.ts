@@ -71,7 +71,8 @@ export async function makeTokens(world: World, wish: TokenWish): Promise<void> {
   answer(world, { paths }, paths.map((path) => `${path}\n`).join(''));
 }
 
-function chooseFarm(farms: readonly SavedFarm[], name: string | undefined): SavedFarm {
+/** The farm of this name, or the only one; throws `BotError`. */
+export function chooseFarm(farms: readonly SavedFarm[], name: string | undefined): SavedFarm {
   const names = farms.map((farm) => farm.name).join(', ');
   const found = name === undefined ? farms : farms.filter((farm) => farm.name === name);
   const [farm] = found;

@@ -1,0 +1,93 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { HOUR_MS } from '../../lib/units.ts';
+import * as help from '../commands/help.ts';
+import { parseDuration } from '../deployment/units.ts';
+import type { World } from '../world.ts';
+import { createFarm, makeTokens } from './farm.ts';
+import { resumeRollout, stopRollout } from './rollout.ts';
+import { farmUpdates } from './updates.ts';
+
+/** The commands of a farmer. */
+export function addFarm(program: Command, world: () => World): void {
+  const farm = program.command('farm').description('what a farmer does: own nodes, let them join');
+  farm
+    .command('create')
+    .argument('<name>', 'a-z, 0-9 and dashes')
+    .description('sign a farm and tell the directory')
+    .addHelpText('after', help.FARM_CREATE)
+    .action((name: string) => createFarm(world(), name));
+  farm
+    .command('token')
+    .description('sign join tokens: each lets one node join, once')
+    .addOption(new Option('--count <n>', 'how many').argParser(countOf).default(1))
+    .addOption(
+      new Option('--valid <time>', 'how long they can be used')
+        .argParser(durationOf)
+        .default(24 * HOUR_MS, '24h'),
+    )
+    .option('--out <dir>', 'write a file each there; without it they are printed')
+    .option('--farm <name>', 'which farm, when you have several')
+    .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
+    .addHelpText('after', help.FARM_TOKEN)
+    .action((options: TokenOptions) =>
+      makeTokens(world(), {
+        farm: options.farm,
+        count: options.count,
+        validMs: options.valid,
+        takeBlankDisks: options.takeBlankDisks === true,
+        folder: options.out,
+      }),
+    );
+  addUpdates(farm, world);
+}
+
+function addUpdates(farm: Command, world: () => World): void {
+  farm
+    .command('updates')
+    .description('when and how many of its nodes are updated, and how that goes')
+    .option('--window <when>', 'sign when: such as "Sun 02:00-05:00" in UTC, or always')
+    .option('--share <percent>', 'sign how many may be at it at a time, such as 25%')
+    .option('--farm <name>', 'which farm, when you have several')
+    .addHelpText('after', help.FARM_UPDATES)
+    .action((options: UpdatesOptions) => {
+      const { farm: name, window, share } = options;
+      return farmUpdates(world(), { farm: name, window, share });
+    });
+  const rollout = farm.command('rollout').description('hold a release up, or let it go on');
+  for (const [name, description, run] of [
+    ['resume', 'let a release be tried again that was stopped', resumeRollout],
+    ['stop', 'let no further node take a release up', stopRollout],
+  ] as const) {
+    rollout
+      .command(name)
+      .argument('<release>', 'its first digits')
+      .description(description)
+      .option('--farm <name>', 'which farm, when you have several')
+      .addHelpText('after', help.FARM_ROLLOUT)
+      .action((release: string, options: { farm?: string }) =>
+        run(world(), { release, farm: options.farm }),
+      );
+  }
+}
+
+type UpdatesOptions = { farm?: string; window?: string; share?: string };
+
+type TokenOptions = {
+  count: number;
+  valid: number;
+  out?: string;
+  farm?: string;
+  takeBlankDisks?: true;
+};
+
+function countOf(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= 1000) return count;
+  throw new InvalidArgumentError('Write a whole number from 1 to 1000.');
+}
+
+function durationOf(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined && durationMs > 0) return durationMs;
+  throw new InvalidArgumentError('Write a duration such as 90m, 24h or 7d.');
+}
