@@ -19,6 +19,8 @@ test.each([
   ['help', ['--help']],
   ['help-deploy', ['deploy', '--help']],
   ['help-farm-token', ['farm', 'token', '--help']],
+  ['help-farm-updates', ['farm', 'updates', '--help']],
+  ['help-farm-rollout', ['farm', 'rollout', 'resume', '--help']],
   ['help-logs', ['logs', '--help']],
 ])('%s teaches', async (name, args) => {
   const ran = await zos(home(), ...args);
