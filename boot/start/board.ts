@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { paint } from '../../src/lib/colour.ts';
 import { formatDuration } from '../../src/lib/units.ts';
 import type { GridEvent } from '../grid/event.ts';
 
@@ -49,8 +50,6 @@ const SPIN_MS = 100;
 const SUBJECT_COLUMNS = 12;
 const TIME_COLUMNS = 12;
 
-const SGR = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
-
 /** The board as lines of at most `columns` columns, so that none wraps and all can be replaced. */
 export function drawBoard(board: Board, look: Look): string[] {
   return board.rows.map((each) => drawRow(each, look));
@@ -80,11 +79,6 @@ export function fit(text: string, columns: number): string {
   // What a guest's console said is shown, never obeyed.
   const line = stripVTControlCharacters(text).replaceAll(/\p{Cc}/gu, ' ');
   return line.length <= columns ? line : `${line.slice(0, Math.max(0, columns - 1))}…`;
-}
-
-/** A text in a colour (ECMA-48 SGR), or as it is where there is none. */
-export function paint({ hasColour }: { hasColour: boolean }, how: keyof typeof SGR, text: string) {
-  return hasColour ? `\u001B[${SGR[how]}m${text}\u001B[0m` : text;
 }
 
 /** One event as a line of its own, for where nothing can be replaced: a pipe, a log. */

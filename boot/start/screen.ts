@@ -1,5 +1,6 @@
+import { paint } from '../../src/lib/colour.ts';
 import type { GridEvent, OnEvent } from '../grid/event.ts';
-import { drawBoard, emptyBoard, fit, paint, plainLine, withEvent } from './board.ts';
+import { drawBoard, emptyBoard, fit, plainLine, withEvent } from './board.ts';
 
 /** The terminal that the view is drawn on. */
 export type Output = {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { paint } from '../lib/colour.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { formatDuration, MINUTE_MS } from '../lib/units.ts';
 import { BotError } from './errors.ts';
 import type { Books, KnownContract } from './grid.ts';
-import { openProgress, paint, plain, shortId } from './terminal.ts';
+import { openProgress, plain, shortId } from './terminal.ts';
 import type { World } from './world.ts';
 
 const ASK_EVERY_MS = 250;

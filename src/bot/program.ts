@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { paint } from '../lib/colour.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { cancel } from './commands/cancel.ts';
 import { deploy } from './commands/deploy.ts';
@@ -13,7 +14,7 @@ import { deploymentJsonSchema } from './deployment/schema.ts';
 import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
 import { addFarm } from './farm/program.ts';
-import { paint, type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 import type { World } from './world.ts';
 
 /** What `main.ts` knows of the process and the machine. */

@@ -1,3 +1,4 @@
+import { paint } from '../lib/colour.ts';
 import { formatDuration, SECOND_MS } from '../lib/units.ts';
 
 /** Where a command writes: answers to `out`, everything about the way there to `err`. */
@@ -11,22 +12,6 @@ export type Terminal = {
   /** Off where there is no screen, and where NO_COLOR is set (no-color.org). */
   readonly hasColour: boolean;
 };
-
-type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
-
-const SGR: Readonly<Record<Colour, number>> = {
-  bold: 1,
-  dim: 2,
-  red: 31,
-  green: 32,
-  yellow: 33,
-  cyan: 36,
-};
-
-/** Text in a colour (ECMA-48 SGR), or as it is when the terminal has none. */
-export function paint({ hasColour }: Terminal, colour: Colour, text: string): string {
-  return hasColour ? `\u001B[${SGR[colour]}m${text}\u001B[0m` : text;
-}
 
 /** What a stranger sent, safe to show: no control character reaches the screen. */
 export function plain(text: string): string {

@@ -1,6 +1,7 @@
+import { paint } from '../../lib/colour.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 import { type KnownNode, listNodes, openGrid } from '../grid.ts';
-import { paint, plain, shortId, table } from '../terminal.ts';
+import { plain, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
 
 const HEADING = ['node', 'farm', 'state', 'processors', 'memory', 'storage', 'class', 'seen'];

@@ -1,9 +1,10 @@
 import { containerAddress, znetIdOf } from '../../znet/address.ts';
+import { paint } from '../../lib/colour.ts';
 import { formatDuration } from '../../lib/units.ts';
 import { findDeployment, type FoundDeployment } from '../deployments.ts';
 import { type KnownContract, openBooks, openGrid } from '../grid.ts';
 import { readSelf } from '../store.ts';
-import { paint, plain, shortId, table } from '../terminal.ts';
+import { plain, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
 
 type Row = {
