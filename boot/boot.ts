@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { codeOf, sentenceOf } from '../src/lib/errors.ts';
+import { addMedia } from './media/command.ts';
 import { EXIT, exitCodeOf, type Surroundings } from './surroundings.ts';
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
@@ -28,7 +29,7 @@ async function main(args: readonly string[]): Promise<number> {
     nowMs: () => Date.now(),
     signal: stop.signal,
   });
-  // Commands: addMirror(program, around), addMedia(program, around).
+  addMedia(program, around);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return EXIT.done;
