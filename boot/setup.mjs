@@ -15,6 +15,7 @@ const SYSTEM_PACKAGES = {
   'debian-archive-keyring': 'the keys that sign Debian’s package index',
   'dhcpcd-base': 'tests that lease an address on this kernel',
   'dnsmasq-base': 'DHCP and TFTP for machines that boot',
+  dosfstools: 'the FAT on a stick that UEFI reads',
   dpkg: 'unpacks the packages that the image is made of',
   e2fsprogs: 'tests that make a data disk',
   'erofs-utils': 'tests of PID 1 with two systems',
@@ -24,6 +25,7 @@ const SYSTEM_PACKAGES = {
   'ipxe-qemu': 'the network card’s boot ROM in QEMU',
   iproute2: 'namespaces, bridges and taps of the lab',
   kmod: 'loads the modules that tests on this kernel use',
+  mtools: 'copies files into it, without mounting it',
   'musl-tools': 'PID 1, a static program',
   nftables: 'tests of the firewall on this kernel',
   nmap: 'scans a running node for open ports',
@@ -35,6 +37,7 @@ const SYSTEM_PACKAGES = {
   tcpdump: 'reads the wire between two nodes in a test',
   'util-linux': 'mounts and namespaces in tests',
   'wireguard-tools': 'tests of tunnels on this kernel',
+  xorriso: 'discs, for management boards',
   'xz-utils': 'unpacks Debian’s package index and packages',
 };
 

@@ -138,14 +138,14 @@ async function prepare({ format, ...making }: Making): Promise<Make> {
 }
 
 const NEXT: Readonly<Record<Format, (path: string) => string>> = {
-  usb: (path) => `Next: write it to a stick (everything on it is lost), and start a machine from it:
+  usb: (path) => `Next: write it to a stick (all that is on it is lost), and boot a machine from it:
   lsblk                                  # which one is the stick: say sdX
   sudo dd if=${path} of=/dev/sdX bs=4M oflag=direct status=progress
 A BIOS starts it as a hard disk. On UEFI, put the firmware into setup mode first (delete its Secure
-Boot keys): it then takes ours from the stick, after a countdown, and restarts with Secure Boot on.`,
+Boot keys): it then takes ours from the stick after a countdown, and restarts with Secure Boot on.`,
   iso: (path) => `Next: give ${path} to the management board as virtual CD, or burn it, and
-start the machine from it. On UEFI, put the firmware into setup mode first (delete its Secure Boot
-keys): it then takes ours from the disc, after a countdown, and restarts with Secure Boot on.`,
+start a machine from it. On UEFI, put the firmware into setup mode first (delete its Secure Boot
+keys): it then takes ours from the disc after a countdown, and restarts with Secure Boot on.`,
   pxe: (path) => `Next: what to set in DHCP is in ${join(path, 'README.txt')}.`,
   uefi: (path) => `Next: keys and DHCP are explained in ${join(path, 'README.txt')}.`,
 };

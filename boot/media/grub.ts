@@ -9,7 +9,7 @@ export type PlacedLoader = {
   readonly core: Uint8Array;
 };
 
-// Where GRUB 2's boot.img and diskboot.img keep what an installer writes (include/grub/i386/pc/boot.h).
+// Where GRUB 2 keeps what an installer writes (its include/grub/i386/pc/boot.h).
 const CORE_SECTOR_AT = 0x5c;
 const DRIVE_CHECK_AT = 0x66;
 const BLOCK_LIST_AT = SECTOR_BYTES - 12;
