@@ -1,3 +1,4 @@
+import type { NodeClass } from '../capacity/spec.ts';
 import { ZosError } from '../lib/errors.ts';
 
 /** What can go wrong in a command; each sentence says what to do next. */
@@ -15,6 +16,8 @@ export class BotError extends ZosError<
   | 'DIRECTORY_MISSING'
   | 'DIRECTORY_CHANGED'
   | 'NO_ROOM'
+  | 'CLASS_TOO_LOW'
+  | 'MIRROR_MISSING'
   | 'NODE_UNKNOWN'
   | 'DEPLOYMENT_UNKNOWN'
   | 'DEPLOYMENT_MOVED'
@@ -37,6 +40,14 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** The exit codes of `zos verify node`, by the class that is left. */
+export const CLASS_EXIT = {
+  attested: EXIT.done,
+  verified: 10,
+  'loader-verified': 11,
+  unverified: 12,
+} satisfies Record<NodeClass, number>;
+
 const BOT_EXIT = {
   USAGE: EXIT.usage,
   FILE_UNREADABLE: EXIT.usage,
@@ -51,6 +62,8 @@ const BOT_EXIT = {
   DIRECTORY_MISSING: EXIT.usage,
   DIRECTORY_CHANGED: EXIT.refused,
   NO_ROOM: EXIT.noRoom,
+  CLASS_TOO_LOW: EXIT.noRoom,
+  MIRROR_MISSING: EXIT.usage,
   NODE_UNKNOWN: EXIT.noRoom,
   DEPLOYMENT_UNKNOWN: EXIT.usage,
   DEPLOYMENT_MOVED: EXIT.usage,

@@ -1,5 +1,6 @@
 import { verifyOffer } from '../capacity/verify.ts';
-import type { Offer, Resources } from '../capacity/spec.ts';
+import { countedClass } from '../capacity/class.ts';
+import type { NodeClass, Offer, Resources } from '../capacity/spec.ts';
 import {
   type Heartbeat,
   type Receipt,
@@ -11,7 +12,7 @@ import { type Identity, verifyIdentity } from '../identity/document.ts';
 import type { Envelope } from '../identity/envelope.ts';
 import { codeOf } from '../lib/errors.ts';
 import { MINUTE_MS } from '../lib/units.ts';
-import type { ContractAnswer, NodeAnswer } from '../sdk/api.ts';
+import type { ContractAnswer, NodeAnswer, Proof } from '../sdk/api.ts';
 import { type Client, openClient } from '../sdk/client.ts';
 import { BotError } from './errors.ts';
 import { readConfig, writeConfig } from './store.ts';
@@ -29,6 +30,10 @@ export type KnownNode = {
   readonly offer: Offer & { readonly id: string };
   readonly heartbeat: Heartbeat | null;
   readonly isOnline: boolean;
+  /** What the directory found when it asked the node's TPM. */
+  readonly proof: Proof | null;
+  /** The class to count on: `attested` only with such a proof. */
+  readonly class: NodeClass;
   readonly farm: string | null;
   readonly state: NodeAnswer['state'];
   readonly used: Resources;
@@ -68,7 +73,10 @@ export async function openGrid(world: World): Promise<Grid> {
     );
   }
   if (pinned?.url !== url) {
-    await writeConfig(world.home, { directory: { url, identity: identity.id, grid: said.grid } });
+    await writeConfig(world.home, {
+      ...config,
+      directory: { url, identity: identity.id, grid: said.grid },
+    });
   }
   return { client, name: said.grid, url };
 }
@@ -104,7 +112,19 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
     said.heartbeat === null ? null : verifyHeartbeat(said.heartbeat.envelope, identity, grid);
   const isFresh = heartbeat !== null && nowMs - heartbeat.atMs < ONLINE_MS_MAX;
   const { farm, state, used } = said;
-  return { identity, offer, heartbeat, isOnline: isFresh && state === 'joined', farm, state, used };
+  const proof = said.proof?.offerId === offer.id ? said.proof : null;
+  const isProven = proof !== null && proof.isProven && nowMs < proof.untilMs;
+  return {
+    identity,
+    offer,
+    heartbeat,
+    isOnline: isFresh && state === 'joined',
+    proof,
+    class: countedClass(offer.class, isProven),
+    farm,
+    state,
+    used,
+  };
 }
 
 /** A contract of this tenant and the latest that its node signed about it. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { paint } from '../lib/colour.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
+import { verifyNodeClass } from './attestation/verify.ts';
 import { cancel } from './commands/cancel.ts';
 import { deploy } from './commands/deploy.ts';
 import { printDeployments } from './commands/deployments.ts';
@@ -21,6 +22,7 @@ import type { World } from './world.ts';
 export type Surroundings = {
   readonly homePath: string;
   readonly directoryUrl: string | undefined;
+  readonly mirrorUrl: string | undefined;
   readonly terminal: Terminal;
   readonly nowMs: () => number;
   readonly signal: AbortSignal;
@@ -56,7 +58,7 @@ function report(error: unknown, { terminal, signal }: Surroundings, isJson: bool
   return exitCodeOf(error);
 }
 
-type GlobalOptions = { home?: string; directory?: string; json?: true };
+type GlobalOptions = { home?: string; directory?: string; mirror?: string; json?: true };
 
 /** Programs that `zos` hands over to have exit codes of their own. */
 type Ended = { exitCode: number };
@@ -66,6 +68,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   const program = new Command('zos')
     .description(help.PROGRAM)
     .option('--directory <url>', 'the grid to talk to; remembered after first use (ZOS_DIRECTORY)')
+    .option('--mirror <url>', 'where the signed release is; remembered likewise (ZOS_MIRROR)')
     .option('--home <dir>', 'where keys and memory are kept (ZOS_HOME, else ~/.config/zos)')
     .option('--json', 'answers and errors as JSON, for programs')
     .addHelpText('after', help.PROGRAM_AFTER)
@@ -79,10 +82,11 @@ function programOf(around: Surroundings, ended: Ended): Command {
     })
     .exitOverride();
   const world = (): World => {
-    const { home, directory, json } = program.opts<GlobalOptions>();
+    const { home, directory, mirror, json } = program.opts<GlobalOptions>();
     return {
       home: { path: home ?? around.homePath },
       directoryUrl: directory ?? around.directoryUrl,
+      mirrorUrl: mirror ?? around.mirrorUrl,
       isJson: json === true,
       terminal,
       nowMs: around.nowMs,
@@ -92,6 +96,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   addIdentity(program, world);
   addFarm(program, world);
   addDeployments(program, world);
+  addVerify(program, world, ended);
   addFiles(program, world);
   addHandedOver(program, world, ended);
   return program;
@@ -152,6 +157,20 @@ function addDeployments(program: Command, world: OpenWorld): void {
     .argument('<id>', 'its name, or the first digits of its id')
     .description('end a deployment now, and follow until its nodes say so')
     .action((id: string) => cancel(world(), id));
+}
+
+function addVerify(program: Command, world: OpenWorld, ended: Ended): void {
+  program
+    .command('verify')
+    .description('check by yourself what others say')
+    .command('node')
+    .argument('<id>', 'the first digits of its id')
+    .option('--root <file>', "the release's root.json, when it shall not be believed at first use")
+    .description("ask a node's TPM what it booted, and judge the answer here")
+    .addHelpText('after', help.VERIFY_NODE)
+    .action(async (node: string, options: { root?: string }) => {
+      ended.exitCode = await verifyNodeClass(world(), { node, rootPath: options.root });
+    });
 }
 
 function addFiles(program: Command, world: OpenWorld): void {

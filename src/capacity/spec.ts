@@ -31,13 +31,23 @@ export type Capacity = z.infer<typeof capacitySchema>;
 
 /** What a node could prove about its boot, best first. */
 export const NODE_CLASSES = ['attested', 'verified', 'loader-verified', 'unverified'] as const;
+export type NodeClass = (typeof NODE_CLASSES)[number];
+export const classSchema = z.enum(NODE_CLASSES);
+
+/** What a credential for the node's TPM is made from; `src/attestation/spec.ts` reads it. */
+const endorsementSchema = z.strictObject({
+  certificate: z.string().max(6000),
+  key: z.string().max(400),
+});
 
 export const offerSchema = z.strictObject({
   grid: gridSchema,
   node: idSchema,
   version: z.int().min(1),
   capacity: capacitySchema,
-  class: z.enum(NODE_CLASSES),
+  class: classSchema,
+  /** How to ask its TPM for a proof of that; `null` where it has none that others can ask. */
+  endorsement: endorsementSchema.nullable(),
   /** Plain facts for people: board, processor model, network cards; nothing decides on them. */
   hardware: z.strictObject({
     board: z.string().max(200),

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { addResources, NO_RESOURCES, type Resources, resourcesSchema } from '../capacity/spec.ts';
+import {
+  addResources,
+  classSchema,
+  NO_RESOURCES,
+  type Resources,
+  resourcesSchema,
+} from '../capacity/spec.ts';
+import { credentialSchema } from '../attestation/spec.ts';
 import { containerSchema } from '../container/spec.ts';
 import { idSchema } from '../identity/document.ts';
 import { gridSchema } from '../identity/farm.ts';
@@ -27,6 +34,8 @@ export const contractSchema = z
     nonce: z.string().regex(/^[0-9a-f]{32}$/),
     notBeforeMs: z.int().positive(),
     notAfterMs: z.int().positive(),
+    /** The lowest class of node that it may run on. */
+    requires: classSchema,
     resources: resourcesSchema,
     workloads: z.array(workloadSchema).max(WORKLOADS_MAX),
   })
@@ -45,17 +54,27 @@ export const cancellationSchema = z.strictObject({
 });
 export type Cancellation = z.infer<typeof cancellationSchema>;
 
-/** A question to a node about a workload of the asker's own; answered sealed to the asker. */
-export const questionSchema = z.strictObject({
+const asked = {
   grid: gridSchema,
-  ask: z.literal('logs'),
-  contract: idSchema,
   node: idSchema,
+  /** Who asks. */
   tenant: idSchema,
-  workload: z.string().max(32),
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   atMs: z.int().positive(),
-});
+};
+/**
+ * A question to a node, answered sealed to the asker: for the log of a workload of the asker's own,
+ * or, by anybody, what the node's TPM saw of its boot, with a credential that only that TPM opens.
+ */
+export const questionSchema = z.discriminatedUnion('ask', [
+  z.strictObject({
+    ...asked,
+    ask: z.literal('logs'),
+    contract: idSchema,
+    workload: z.string().max(32),
+  }),
+  z.strictObject({ ...asked, ask: z.literal('attest'), credential: credentialSchema }),
+]);
 export type Question = z.infer<typeof questionSchema>;
 
 /** The answer: sealed to the tenant's sealing key, signed by the node. */

@@ -1,4 +1,5 @@
-import { isShort, type Resources, shortfall } from '../capacity/spec.ts';
+import { isClassEnough } from '../capacity/class.ts';
+import { isShort, type NodeClass, type Resources, shortfall } from '../capacity/spec.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
@@ -19,6 +20,7 @@ export class ContractError extends ZosError<
   | 'EXPIRED'
   | 'OFFER_STALE'
   | 'NO_ROOM'
+  | 'CLASS_TOO_LOW'
 > {}
 
 declare const signed: unique symbol;
@@ -52,6 +54,8 @@ export type NodeKnowledge = {
     | { readonly tenant: string; readonly version: number; readonly digest: string }
     | undefined;
   readonly isCancelled: boolean;
+  /** What the node's boot proved: to itself, or, when somebody else judges, to them. */
+  readonly class: NodeClass;
 };
 
 /** Checks 1 to 6: everything that can be said of a contract without being its node. */
@@ -83,7 +87,7 @@ export function verifyContract(
 }
 
 /**
- * Checks 7 to 13, against what is known here and now. A directory asks them too, from what it has
+ * Checks 7 to 14, against what is known here and now. A directory asks them too, from what it has
  * on its books, so that a tenant hears early what its node would say. Throws `ContractError`.
  */
 export function judgeContract(
@@ -106,6 +110,8 @@ export function judgeContract(
   const isHeld = refuseOldVersion(contract, knowledge);
   // 11: its time has come and not gone.
   refuseOutOfTime(contract, knowledge.nowMs);
+  // 14: the node's boot is as good as it has to be; what is held starts on no worse one either.
+  refuseLowClass(contract, knowledge);
   // What the node holds already has its room; an offer that changed since takes nothing back.
   if (!isHeld) {
     // 12: it builds on an offer that this node made.
@@ -225,4 +231,13 @@ function refuseNoRoom(contract: SignedContract, { total, usedByOthers }: NodeKno
   throw new ContractError('NO_ROOM', sentence, {
     facts: { wanted: contract.resources, used: usedByOthers, total },
   });
+}
+
+function refuseLowClass({ requires }: SignedContract, knowledge: NodeKnowledge): void {
+  if (isClassEnough(knowledge.class, requires)) return;
+  throw new ContractError(
+    'CLASS_TOO_LOW',
+    `It requires a node of class ${requires}, and this one is ${knowledge.class}; choose another.`,
+    { facts: { requires, class: knowledge.class } },
+  );
 }

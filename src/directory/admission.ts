@@ -1,4 +1,4 @@
-import type { Resources } from '../capacity/spec.ts';
+import type { NodeClass, Resources } from '../capacity/spec.ts';
 import { judgeContract, type SignedContract } from '../contract/verify.ts';
 import { MiB } from '../lib/units.ts';
 import { RefusedError } from './errors.ts';
@@ -21,6 +21,8 @@ export type Books = {
         readonly total: Resources;
         /** What all other contracts have booked of this node. */
         readonly usedByOthers: Resources;
+        /** What it proved, or says where that is enough. */
+        readonly class: NodeClass;
         /** Contracts on it and cancellations for it, of everybody and of this tenant. */
         readonly contractCount: number;
         readonly tenantContractCount: number;
@@ -59,6 +61,7 @@ export function decideAdmission(
     usedByOthers: node.usedByOthers,
     held: before && newest && { tenant: before.tenant, ...newest },
     isCancelled: before?.life.isCancelled === true,
+    class: node.class,
   });
   if (newest?.digest === contract.digest) return 'known';
   if (books.wasHere) {

@@ -4,6 +4,7 @@ import { openLog } from '../host/log.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
+import { openProver } from './attestation/prover.ts';
 import { makeBuckets } from './buckets.ts';
 import { StartError } from './errors.ts';
 import { openIdentity } from './keys.ts';
@@ -72,7 +73,8 @@ async function start(): Promise<void> {
   const nowMs = (): number => Date.now();
   const byIdentity = makeBuckets({ perSecond: 50, burst: 500, keysMax: KEYS_MAX });
   const byAddress = makeBuckets({ perSecond: 500, burst: 5000, keysMax: KEYS_MAX });
-  const directory = { grid, own, store, notifier, byIdentity, nowMs, log };
+  const prover = openProver({ grid, own, store, measurements: () => undefined, nowMs, log });
+  const directory = { grid, own, store, notifier, byIdentity, prover, nowMs, log };
   const app = await makeServer({ directory, byAddress, requestDeadlineMs: 10 * SECOND_MS });
   resources.defer(async () => app.close());
   const sweeper = setInterval(() => {
@@ -80,6 +82,9 @@ async function start(): Promise<void> {
   }, SWEEP_EVERY_MS);
   resources.defer(() => clearInterval(sweeper));
   const url = await listen(app, options);
+  const ending = new AbortController();
+  resources.defer(() => ending.abort());
+  void prover.run(ending.signal);
   const end = Promise.withResolvers<string>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(name));
   console.log(JSON.stringify({ listening: url, grid, directory: own.id }));

@@ -1,4 +1,5 @@
 import type { Store } from './store.ts';
+import { putProof } from './attestation/proofs.ts';
 import { farmerOf, putUpdatePolicy } from './rollout/policies.ts';
 import { lengthenTurns, sweepTurns, takeTurn } from './rollout/turns.ts';
 import { updatesOf } from './rollout/view.ts';
@@ -40,6 +41,7 @@ export function openSqliteStore(options: { readonly path: string; readonly grid:
     registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
     node: async (id) => nodeOf(sql, id),
     nodes: async (page) => nodesOf(sql, page),
+    putProof: async (node, proof) => write((transaction) => putProof(transaction, node, proof)),
     putHeartbeat: async (heartbeat, nowMs) =>
       write((transaction) => putHeartbeat(transaction, heartbeat, nowMs)),
     admitContract: async (entry) => write((transaction) => admitContract(transaction, entry)),

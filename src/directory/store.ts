@@ -15,6 +15,7 @@ import type {
   ContractSummary,
   FarmAnswer,
   NodeAnswer,
+  Proof,
   Registration,
   UpdatesAnswer,
 } from '../sdk/api.ts';
@@ -66,6 +67,7 @@ export type Store = {
   readonly registerNode: (entry: NodeEntry) => Promise<Registration>;
   readonly node: (id: string) => Promise<NodeAnswer | undefined>;
   readonly nodes: (page: Page) => Promise<PageOf<NodeAnswer>>;
+  readonly putProof: (node: string, proof: Proof) => Promise<void>;
   readonly putHeartbeat: (heartbeat: Carried<Heartbeat>, nowMs: number) => Promise<void>;
 
   readonly admitContract: (entry: {
@@ -80,6 +82,8 @@ export type Store = {
 
   readonly ask: (entry: {
     readonly question: Carried<AskedQuestion>;
+    /** The document of who asks. */
+    readonly asker: Envelope;
     readonly nowMs: number;
   }) => Promise<void>;
   readonly putAnswer: (answer: Carried<Answer>, nowMs: number) => Promise<void>;

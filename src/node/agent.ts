@@ -1,4 +1,4 @@
-import type { Resources } from '../capacity/spec.ts';
+import type { NodeClass, Resources } from '../capacity/spec.ts';
 import type { ContainerHave } from '../container/plan.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { Wants } from '../contract/wants.ts';
@@ -19,7 +19,7 @@ import type { Key } from './loop/graph.ts';
 import type { Drivers } from './loop/observation.ts';
 import { type Loop, openLoop, type View } from './loop/reconcile.ts';
 import { type Feed, pickUp } from './pickup.ts';
-import { openQuestions } from './questions.ts';
+import { openQuestions, type QuestionParts } from './questions.ts';
 import { openReporter, type Reporter, type ReportParts } from './report.ts';
 import { type Statement, statementsOf } from './status.ts';
 import type { PolicyHolder } from './turns/policy.ts';
@@ -33,7 +33,7 @@ export type AgentParts = {
   readonly grid: string;
   readonly self: Self;
   /** SHA-256 of the payload of the node's offer, and what it holds. */
-  readonly offer: { readonly id: string; readonly total: Resources };
+  readonly offer: { readonly id: string; readonly total: Resources; readonly class: NodeClass };
   readonly registration: NodeBody;
   readonly directory: Directory;
   /** The directory's id out of the signed release. */
@@ -47,6 +47,7 @@ export type AgentParts = {
   readonly lookAgainMs: number;
   readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
   readonly readLogTail: (id: string) => Promise<Uint8Array>;
+  readonly attest: QuestionParts['attest'];
   readonly nextSeq: (nowMs: number) => Promise<number>;
   readonly life: ReportParts['life'];
   /** The node's own addresses, at which peers may try its tunnels. */
@@ -90,8 +91,8 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const node = self.identity.id;
   let { isSynced } = parts.clock;
   const { onBad, onTrouble } = tellers(parts);
-  const { id, total } = offer;
-  const holdings = await openHoldings({ store, grid, node, offer: id, total, onBad });
+  const { id, ...own } = offer;
+  const holdings = await openHoldings({ store, grid, node, offer: id, ...own, onBad });
   const wake = (): void => loop.wake();
   const images = openImages(
     { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake },
@@ -235,11 +236,12 @@ function feedOf({ grid, self, directory, clock }: AgentParts): Feed {
 }
 
 function openAnswers(parts: AgentParts, { held }: Holdings): (wants: Wants) => Promise<void> {
-  const { grid, self, directory, readLogTail } = parts;
+  const { grid, self, directory, readLogTail, attest } = parts;
   return openQuestions({
     grid,
     held,
     readLogTail,
+    attest,
     onBad: tellers(parts).onBad,
     node: self.identity.id,
     signer: self.keys.signing,

@@ -1,4 +1,4 @@
-import { addResources, NO_RESOURCES, type Resources } from '../capacity/spec.ts';
+import { addResources, type NodeClass, NO_RESOURCES, type Resources } from '../capacity/spec.ts';
 import type { ContractStore, Kept } from '../contract/store.ts';
 import {
   type NodeKnowledge,
@@ -49,6 +49,8 @@ export type HoldingsParts = {
   /** SHA-256 of the payload of the offer that this node makes now. */
   readonly offer: string;
   readonly total: Resources;
+  /** The class of this boot. */
+  readonly class: NodeClass;
   readonly onBad: (what: string, error: unknown) => void;
 };
 
@@ -211,7 +213,7 @@ class Ledger implements Holdings {
   }
 
   #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs'> {
-    const { grid, node, offer, total } = this.#parts;
+    const { grid, node, offer, total, class: nodeClass } = this.#parts;
     const others = [...this.held.values()].filter(({ id }) => id !== contract.id);
     const usedByOthers = others.reduce(
       (sum, { resources }) => addResources(sum, resources),
@@ -219,7 +221,16 @@ class Ledger implements Holdings {
     );
     const isCancelled = this.#isCancelled(contract);
     const held = this.held.get(contract.id);
-    return { grid, node, offers: new Set([offer]), total, usedByOthers, held, isCancelled };
+    return {
+      grid,
+      node,
+      offers: new Set([offer]),
+      total,
+      usedByOthers,
+      held,
+      isCancelled,
+      class: nodeClass,
+    };
   }
 
   async #guard(what: string, work: () => Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import { observeBoot } from '../capacity/observe-boot.ts';
 import { observeInventory } from '../capacity/observe.ts';
 import { type Offer, resourcesOf } from '../capacity/spec.ts';
 import { capacityOf, hardwareOf } from '../capacity/status.ts';
@@ -19,6 +20,7 @@ import type { DataDisk } from '../volume/apply.ts';
 import { znetDriver } from '../znet/apply.ts';
 import { imageDriver } from '../zosfs/apply.ts';
 import { type AgentParts, runAgentParts } from './agent.ts';
+import { findOwnClass, type OwnClass } from './bringup/attestation.ts';
 import { type BootFiles, readBootFiles } from './bringup/boot-files.ts';
 import { type AgentConsole, openConsole } from './bringup/console.ts';
 import { openDirectory } from './bringup/directory.ts';
@@ -81,11 +83,16 @@ async function gather(ground: Ground): Promise<AgentParts> {
   const folder = `${disk.path ?? AGENT_FOLDER}/node`;
   const self = await openSelf(folder);
   console.reached('identity', `node=${self.identity.id}${self.isNew ? ' made new' : ''}`);
+  const own = await findOwnClass({
+    facts: await observeBoot(boot.record.loader),
+    measurements: boot.measurements,
+  });
+  console.reached('class', own.because === '' ? own.class : `${own.class}: ${own.because}`);
   const offer = await renewOffer({
     path: `${folder}/offer.json`,
     self: self.identity,
     signer: self.keys.signing,
-    content: await countCapacity(ground, self),
+    content: await countCapacity(ground, self, own),
   });
   const { cru, mruBytes, sruBytes } = offer.offer.capacity;
   console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
@@ -115,7 +122,8 @@ async function gather(ground: Ground): Promise<AgentParts> {
     sleep,
     chance: Math.random,
     log: openLog('node'),
-    offer: { id: offer.id, total: resourcesOf(offer.offer.capacity) },
+    offer: { id: offer.id, total: resourcesOf(offer.offer.capacity), class: own.class },
+    attest: own.attest,
     registration: { identity: self.document, token, farmer, offer: offer.envelope },
     directory: openDirectory([addressOf(first), ...others.map(addressOf)]),
     directoryId: directory.identity,
@@ -130,14 +138,18 @@ async function gather(ground: Ground): Promise<AgentParts> {
   };
 }
 
-async function countCapacity({ boot, disk }: Ground, self: Self): Promise<Omit<Offer, 'version'>> {
+async function countCapacity(
+  { boot, disk }: Ground,
+  self: Self,
+  own: OwnClass,
+): Promise<Omit<Offer, 'version'>> {
   const inventory = await observeInventory(disk.path === null ? null : disk.disk);
   return {
     grid: boot.grid.grid,
     node: self.identity.id,
     capacity: capacityOf(inventory),
-    // Nothing before the kernel was checked by anybody yet.
-    class: 'unverified',
+    class: own.class,
+    endorsement: own.endorsement,
     hardware: hardwareOf(inventory),
   };
 }

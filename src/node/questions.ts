@@ -1,5 +1,5 @@
 import { containerIdOf } from '../container/plan.ts';
-import { signAnswer, verifyQuestion } from '../contract/question.ts';
+import { type AskedQuestion, signAnswer, verifyQuestion } from '../contract/question.ts';
 import type { VerifiedContract } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import { type Envelope, type Signer, untrustedPayload } from '../identity/envelope.ts';
@@ -11,6 +11,9 @@ export class AskError extends ZosError<'ASKER_FOREIGN'> {}
 /** So many questions are remembered as answered; older ones are stale by then. */
 const ANSWERED_MAX = 1024;
 
+/** A question of one kind, from somebody who signed it. */
+export type Asked<Kind extends AskedQuestion['ask']> = Extract<AskedQuestion, { ask: Kind }>;
+
 export type QuestionParts = {
   readonly grid: string;
   readonly node: string;
@@ -19,6 +22,8 @@ export type QuestionParts = {
   readonly clock: () => number;
   /** The newest bytes of a container's log; empty when it has none yet. */
   readonly readLogTail: (id: string) => Promise<Uint8Array>;
+  /** The TPM's evidence for this question; throws where there is no TPM to ask. */
+  readonly attest: (question: Asked<'attest'>) => Promise<Uint8Array>;
   readonly send: (answer: Envelope) => Promise<void>;
   readonly onBad: (what: string, error: unknown) => void;
 };
@@ -27,11 +32,19 @@ export type QuestionParts = {
 export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<void> {
   const answered = new Set<string>();
   const answer = async (carried: Wants['questions'][number]): Promise<void> => {
-    const { grid, node, signer, held, clock } = parts;
+    const { grid, node, signer, clock } = parts;
     const id = sha256Hex(untrustedPayload(carried.question, 'question'));
     if (answered.has(id)) return;
     const question = verifyQuestion(carried, { grid, node, nowMs: clock() });
-    const contract = held.get(question.contract);
+    const plain =
+      question.ask === 'attest' ? await parts.attest(question) : await readLog(question);
+    await parts.send(signAnswer(question, plain, signer));
+    answered.add(id);
+    const [oldest] = answered;
+    if (answered.size > ANSWERED_MAX && oldest !== undefined) answered.delete(oldest);
+  };
+  const readLog = async (question: Asked<'logs'>): Promise<Uint8Array> => {
+    const contract = parts.held.get(question.contract);
     if (contract?.tenant !== question.asker.id) {
       throw new AskError('ASKER_FOREIGN', 'Only the tenant of a contract that runs here may ask.');
     }
@@ -40,11 +53,7 @@ export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<v
       ({ kind, name }) => kind === 'container' && name === question.workload,
     );
     const missing = utf8(`This contract has no container ${question.workload}.\n`);
-    const plain = isThere ? await parts.readLogTail(container) : missing;
-    await parts.send(signAnswer(question, plain, signer));
-    answered.add(id);
-    const [oldest] = answered;
-    if (answered.size > ANSWERED_MAX && oldest !== undefined) answered.delete(oldest);
+    return isThere ? parts.readLogTail(container) : missing;
   };
   return async ({ questions }) => {
     for (const carried of questions) {

@@ -112,6 +112,22 @@ export const registrationAnswer = z.object({
 });
 export type Registration = z.infer<typeof registrationAnswer>;
 
+/** What the directory found when it asked a node's TPM; anybody can ask again, and should. */
+export const proofSchema = z.object({
+  /** The offer that was proven. */
+  offerId: sha256Schema,
+  isProven: z.boolean(),
+  atMs: z.int(),
+  /** From then on it proves nothing. */
+  untilMs: z.int(),
+  release: z.string().nullable(),
+  /** SHA-256 of the TPM's endorsement certificate. */
+  tpm: sha256Schema.nullable(),
+  /** The check that failed, in its code and sentence. */
+  because: z.string(),
+});
+export type Proof = z.infer<typeof proofSchema>;
+
 export const nodeAnswer = registrationAnswer.extend({
   identity: envelopeSchema,
   offer: envelopeSchema,
@@ -120,6 +136,7 @@ export const nodeAnswer = registrationAnswer.extend({
   capacity: capacitySchema,
   /** What live contracts hold of it. */
   used: resourcesSchema,
+  proof: proofSchema.nullable(),
   heartbeat: z
     .object({ lastSeenMs: z.int(), envelope: envelopeSchema, payload: heartbeatSchema })
     .nullable(),

@@ -6,6 +6,7 @@ export {
   type FarmAnswer,
   type NodeAnswer,
   type NodeBody,
+  type Proof,
   type Registration,
   type UpdatesAnswer,
   WAIT_MS_MAX,

@@ -24,7 +24,15 @@ const [alice, mallory, node] = [someone('alice'), someone('mallory'), someone('n
 function offerOf(signer: Someone, cru = 2): Envelope {
   const capacity = { cru, mruBytes: 1, sruBytes: 1, hruBytes: 0 };
   const hardware = { board: '', processor: '', networkCards: [], disks: [] };
-  const offer = { grid: GRID, node: node.id, version: 1, capacity, class: 'unverified', hardware };
+  const offer = {
+    grid: GRID,
+    node: node.id,
+    version: 1,
+    capacity,
+    class: 'unverified',
+    endorsement: null,
+    hardware,
+  };
   return signEnvelope('offer', offer, signer.keys.signing);
 }
 
@@ -57,6 +65,7 @@ function nodeSaid(over: Partial<NodeAnswer> = {}): NodeAnswer {
     offerId: 'ff'.repeat(32),
     capacity: { cru: 999, mruBytes: 999, sruBytes: 999, hruBytes: 999 },
     used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
+    proof: null,
     heartbeat: heartbeatOf(node),
     ...over,
   };
@@ -101,6 +110,7 @@ const FIRST: Contract = {
   workloads: [],
   notBeforeMs: NOW_MS,
   notAfterMs: NOW_MS + HOUR,
+  requires: 'unverified',
   resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
 };
 const first = signContract(FIRST, alice.keys.signing);

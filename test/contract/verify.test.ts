@@ -119,7 +119,24 @@ const REFUSED: [string, CarriedContract, Partial<NodeKnowledge>, string][] = [
     { usedByOthers: { cpuMillis: 0, memoryBytes: 2 * GiB, ssdBytes: 0 } },
     'NO_ROOM',
   ],
+  [
+    '14 a class that the node does not have',
+    signedWith({ requires: 'attested' }),
+    { class: 'verified' },
+    'CLASS_TOO_LOW',
+  ],
+  [
+    '14 a class that a node which holds it does not have any more',
+    carry(tenant, { ...first, requires: 'verified' }),
+    { class: 'loader-verified', held: heldOf({ ...first, requires: 'verified' }) },
+    'CLASS_TOO_LOW',
+  ],
 ];
+
+function heldOf(contract: Contract): NodeKnowledge['held'] {
+  const { contract: envelope } = carry(tenant, contract);
+  return { tenant: tenant.id, version: 1, digest: contractDigest(envelope) };
+}
 
 function wrongKind(): CarriedContract {
   return { ...good, contract: signEnvelope('offer', first, tenant.keys.signing) };
@@ -142,6 +159,16 @@ test('a good contract is verified', () => {
 
 test.each(REFUSED)('check %s', (...[, carried, changes, code]) => {
   expect(verdict(carried, changes)).toBe(code);
+});
+
+test.each([
+  ['attested', 'attested'],
+  ['verified', 'attested'],
+  ['loader-verified', 'verified'],
+  ['unverified', 'unverified'],
+] as const)('what requires %s runs on a node of class %s', (requires, nodeClass) => {
+  const carried = carry(tenant, { ...first, requires });
+  expect(verdict(carried, { class: nodeClass })).toBe('verified');
 });
 
 test('the version that is held is verified again, whatever became of its offer or the room', () => {

@@ -38,6 +38,7 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
     grid: GRID,
     node: NODE_ID,
     offer: OFFER_ID,
+    class: 'unverified',
     total: makeKnowledge().total,
     onBad: (what) => bad.push(what),
   });

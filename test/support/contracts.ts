@@ -38,6 +38,7 @@ export function makeContract(tenant: Person, changes: Partial<Contract> = {}): C
     nonce: '0123456789abcdef'.repeat(2),
     notBeforeMs: NOW_MS - HOUR_MS,
     notAfterMs: NOW_MS + HOUR_MS,
+    requires: 'unverified',
     resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB },
     workloads: [
       { kind: 'znet', name: 'net', peers: [{ node: 'cc'.repeat(32) }] },
@@ -79,6 +80,7 @@ export function makeKnowledge(changes: Partial<NodeKnowledge> = {}): NodeKnowled
     usedByOthers: NO_RESOURCES,
     held: undefined,
     isCancelled: false,
+    class: 'unverified',
     ...changes,
   };
 }

@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Measurements } from '../../src/attestation/spec.ts';
+import { openProver } from '../../src/directory/attestation/prover.ts';
 import { makeBuckets } from '../../src/directory/buckets.ts';
 import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
 import { openNotifier } from '../../src/directory/notifier.ts';
@@ -34,18 +36,29 @@ type Limits = {
   burst?: number;
   identityBurst?: number;
   requestDeadlineMs?: number;
+  measurements?: Measurements;
 };
 
 /** A real server on the loopback interface over a real database in a folder of its own. */
 export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
   const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
-  const { identityBurst = 10_000 } = limits;
+  const { identityBurst = 10_000, measurements } = limits;
   const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
   const store = openSqliteStore({ path: join(folder, 'directory.sqlite'), grid: GRID });
   const notifier = openNotifier();
   store.onChange(notifier.wake);
+  const prover = openProver({
+    grid: GRID,
+    own,
+    store,
+    measurements: () => measurements,
+    nowMs: () => clock.nowMs,
+    log: LOG,
+  });
+  const ending = new AbortController();
+  const proving = prover.run(ending.signal);
   const buckets = (most: number) => makeBuckets({ perSecond, burst: most, keysMax: 1000 });
   const app = await makeServer({
     directory: {
@@ -54,6 +67,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
       store,
       notifier,
       byIdentity: buckets(identityBurst),
+      prover,
       nowMs: () => clock.nowMs,
       log: LOG,
     },
@@ -69,6 +83,8 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     folder,
     clock,
     [Symbol.asyncDispose]: async () => {
+      ending.abort();
+      await proving;
       await app.close();
       await store.close();
       rmSync(folder, { recursive: true });
@@ -120,6 +136,7 @@ export function makeOffer(node: Person, changes: Record<string, unknown> = {}): 
     version: 1,
     capacity: CAPACITY,
     class: 'unverified',
+    endorsement: null,
     hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
     ...changes,
   };

@@ -7,6 +7,7 @@ import { sha256Hex, toHex, utf8 } from '../../lib/bytes.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { formatBytes, SECOND_MS } from '../../lib/units.ts';
+import { placeByClass } from '../attestation/placement.ts';
 import { addressOf, compileContracts, nodesOf } from '../deployment/compile.ts';
 import { type Placement, planPlacement } from '../deployment/plan.ts';
 import { parseDeployment } from '../deployment/source.ts';
@@ -89,11 +90,20 @@ async function planDeployment(world: World, question: PlanQuestion): Promise<Pla
   progress.say('reading what runs already');
   const standing = await standingOf(world, books, deployment.name);
   const online = known.filter(({ isOnline }) => isOnline);
-  const placement = planPlacement({
-    containers: deployment.containers,
-    apart: deployment.apart,
-    candidates: online.map((node) => candidateOf(node, standing)),
-    stay: standing.placement,
+  if (deployment.requires === 'attested') progress.say('asking the TPMs of nodes');
+  const placement = await placeByClass({
+    world,
+    grid,
+    self,
+    online,
+    requires: deployment.requires,
+    place: (nodes) =>
+      planPlacement({
+        containers: deployment.containers,
+        apart: deployment.apart,
+        candidates: nodes.map((node) => candidateOf(node, standing)),
+        stay: standing.placement,
+      }),
   });
   const nodes = nodesOf(placement);
   const contracts = compileContracts({

@@ -1,4 +1,4 @@
-import { EXIT } from '../errors.ts';
+import { CLASS_EXIT, EXIT } from '../errors.ts';
 
 /** The words of `zos --help` and of each command's own help. */
 export const PROGRAM = 'Runs containers on servers that nobody can log in to, by signed contracts.';
@@ -68,6 +68,21 @@ Examples:
 
 \`zos farm updates\` shows the releases. What you sign here reaches each node: after resume, one
 that found the release bad tries it once more.
+`;
+
+export const VERIFY_NODE = `
+Example:
+  $ zos --mirror http://192.0.2.1:8000 verify node 5f3a
+
+The node's own TPM is asked, with a question that was never asked before, and its answer is judged
+here against the signed release: the directory can only lose it.
+
+Exit codes:
+  ${CLASS_EXIT.attested}    attested: every check held
+  ${EXIT.refused}    the node says attested, and a check failed
+  ${CLASS_EXIT.verified}   verified, by its own word: Secure Boot is on
+  ${CLASS_EXIT['loader-verified']}   loader-verified, by its own word
+  ${CLASS_EXIT.unverified}   unverified
 `;
 
 export const DEPLOY = `

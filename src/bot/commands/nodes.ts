@@ -4,7 +4,17 @@ import { type KnownNode, listNodes, openGrid } from '../grid.ts';
 import { plain, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
 
-const HEADING = ['node', 'farm', 'state', 'processors', 'memory', 'storage', 'class', 'seen'];
+const HEADING = [
+  'node',
+  'farm',
+  'state',
+  'processors',
+  'memory',
+  'storage',
+  'class',
+  'proven',
+  'seen',
+];
 
 /** `zos nodes`: what each node offers, what of it is free, and when it was heard of. */
 export async function printNodes(world: World): Promise<void> {
@@ -36,8 +46,16 @@ function rowOf(node: KnownNode, nowMs: number): string[] {
     share(mruBytes - used.memoryBytes, mruBytes),
     share(sruBytes - used.ssdBytes, sruBytes),
     plain(offer.class),
+    provenIn(node, nowMs),
     heartbeat === null ? 'never' : `${formatDuration(Math.max(0, nowMs - heartbeat.atMs))} ago`,
   ];
+}
+
+function provenIn({ offer, proof, class: counted }: KnownNode, nowMs: number): string {
+  if (offer.class !== 'attested') return '-';
+  if (proof === null) return 'not asked yet';
+  const ago = `${formatDuration(Math.max(0, nowMs - proof.atMs))} ago`;
+  return counted === 'attested' ? ago : `no, ${plain(proof.because.split(':')[0] || 'long ago')}`;
 }
 
 function stateOf({ isOnline, state }: KnownNode): string {
@@ -46,7 +64,7 @@ function stateOf({ isOnline, state }: KnownNode): string {
 }
 
 function valueOf(node: KnownNode): unknown {
-  const { identity, offer, used, heartbeat, farm, state, isOnline } = node;
+  const { identity, offer, used, heartbeat, farm, state, isOnline, proof } = node;
   const { capacity } = offer;
   const lastSeenMs = heartbeat?.atMs ?? null;
   const stages = heartbeat?.stages ?? [];
@@ -58,6 +76,8 @@ function valueOf(node: KnownNode): unknown {
     state,
     isOnline,
     class: offer.class,
+    provenClass: node.class,
+    proof,
     capacity,
     used,
     lastSeenMs,

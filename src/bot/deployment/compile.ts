@@ -76,6 +76,7 @@ function contractFor(node: string, question: CompileQuestion): Contract {
     nonce: question.nonces.get(node) ?? '',
     notBeforeMs: nowMs - CLOCK_SKEW_MS,
     notAfterMs: nowMs + deployment.durationMs,
+    requires: deployment.requires,
     resources: neededResources(workloads),
     workloads,
   };

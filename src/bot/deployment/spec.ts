@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NODE_CLASSES, type NodeClass } from '../../capacity/spec.ts';
 import { MEMORY_BYTES_MIN } from '../../container/spec.ts';
 import { DAY_MS, GiB, MINUTE_MS } from '../../lib/units.ts';
 import { labelSchema, type NamedFile, namedFileSchema } from '../../lib/names.ts';
@@ -79,6 +80,13 @@ export const deploymentFileSchema = z
     $schema: z.string().max(500).optional().describe('Where an editor finds this schema.'),
     name: deploymentName,
     duration,
+    requires: z
+      .enum(NODE_CLASSES)
+      .optional()
+      .describe(
+        'The lowest class of node that it may run on, see `zos nodes`; `attested` is proven by ' +
+          "the node's TPM, the others are the node's word. Any unless said.",
+      ),
     networks: z
       .record(networkName, z.strictObject({}).describe('Nothing to say of a network yet: {}.'))
       .optional()
@@ -118,6 +126,8 @@ export type ContainerWish = {
 export type Deployment = {
   readonly name: string;
   readonly durationMs: number;
+  /** The lowest class of node that any of it may run on. */
+  readonly requires: NodeClass;
   readonly containers: readonly ContainerWish[];
   readonly apart: readonly string[];
 };
@@ -127,6 +137,7 @@ export function deploymentOf(file: DeploymentFile): Deployment {
   return {
     name: file.name,
     durationMs: parseDuration(file.duration) ?? 0,
+    requires: file.requires ?? 'unverified',
     apart: file.apart ?? [],
     containers: Object.entries(file.containers).map(([name, container]) => ({
       name,

@@ -14,6 +14,7 @@ import {
 } from '../../identity/envelope.ts';
 import { sha256Schema } from '../../lib/names.ts';
 import { refusalSchema } from '../../sdk/api.ts';
+import type { Prover } from '../attestation/prover.ts';
 import type { Buckets } from '../buckets.ts';
 import { RefusedError } from '../errors.ts';
 import type { OwnIdentity } from '../keys.ts';
@@ -28,6 +29,8 @@ export type Directory = {
   readonly notifier: Notifier;
   /** Signed writes, by who signed them. */
   readonly byIdentity: Buckets;
+  /** Asks nodes for proofs of their class. */
+  readonly prover: Pick<Prover, 'ask'>;
   readonly nowMs: () => number;
   readonly log: Log;
 };

@@ -63,12 +63,14 @@ export function addNodeRoutes(app: App, directory: Directory): void {
       const offer = verifyOffer(body.offer, identity, grid);
       const token = verifiedToken(body, grid);
       spendOf(directory, identity.id);
-      return store.registerNode({
+      const registration = await store.registerNode({
         identity: { value: identity, envelope: body.identity },
         offer: { value: offer, envelope: body.offer },
         token,
         nowMs: nowMs(),
       });
+      directory.prover.ask(identity.id);
+      return registration;
     },
   );
 

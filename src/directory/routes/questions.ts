@@ -19,6 +19,7 @@ export function addQuestionRoutes(app: App, directory: Directory): void {
       spendOf(directory, question.tenant);
       await store.ask({
         question: { value: question, envelope: body.question },
+        asker: body.tenant,
         nowMs: nowMs(),
       });
       return { id: question.id };

@@ -18,6 +18,7 @@ import {
   type LifeVersion,
 } from '../life.ts';
 import type { Carried } from '../store.ts';
+import { classIn } from '../attestation/proofs.ts';
 import type { Row, Sql, Transaction } from './database.ts';
 import { putDocument } from './nodes.ts';
 import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
@@ -77,6 +78,7 @@ function booksFor(sql: Sql, { contract, nowMs }: Entry, before: Row | undefined)
       offerId: textIn(row, 'offer_id'),
       total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
       usedByOthers: bookedIn(sql, 'node = :node AND id <> :id', { node, id }),
+      class: classIn(sql, row, nowMs),
       ...crowdOn(sql, { node, tenant, nowMs }),
     },
     contract: before && {

@@ -7,6 +7,7 @@ import type { FarmAnswer, NodeAnswer, Registration } from '../../sdk/api.ts';
 import { RefusedError } from '../errors.ts';
 import { followTurns } from '../rollout/turns.ts';
 import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';
+import { proofOf } from '../attestation/proofs.ts';
 import type { Row, Sql, Transaction } from './database.ts';
 import {
   bookedIn,
@@ -120,11 +121,11 @@ function isNewer(before: Row, offer: Named<Offer>): boolean {
 function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): void {
   const { value, envelope } = offer;
   sql.run(
-    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity)
-     VALUES (:id, :farm, :offerId, :version, :offer, :capacity)
+    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, class)
+     VALUES (:id, :farm, :offerId, :version, :offer, :capacity, :class)
      ON CONFLICT (id) DO UPDATE SET farm = excluded.farm, offer_id = excluded.offer_id,
        offer_version = excluded.offer_version, offer = excluded.offer,
-       capacity = excluded.capacity`,
+       capacity = excluded.capacity, class = excluded.class`,
     {
       id: value.node,
       farm,
@@ -132,6 +133,7 @@ function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): v
       version: value.version,
       offer: JSON.stringify(envelope),
       capacity: JSON.stringify(value.capacity),
+      class: value.class,
     },
   );
 }
@@ -194,6 +196,7 @@ function nodeIn(sql: Sql, row: Row): NodeAnswer {
     offerId: textIn(row, 'offer_id'),
     capacity: jsonIn(row, 'capacity') as Capacity,
     used: bookedIn(sql, 'node = :id', { id }),
+    proof: proofOf(sql, id, textIn(row, 'offer_id')),
     heartbeat:
       row['payload'] === null
         ? null

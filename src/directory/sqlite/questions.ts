@@ -7,7 +7,9 @@ import { RefusedError } from '../errors.ts';
 import type { Carried } from '../store.ts';
 import { contractRow } from './contracts.ts';
 import type { Sql, Transaction } from './database.ts';
+import { putDocument } from './nodes.ts';
 import { envelopeOf, numberIn, textIn } from './rows.ts';
+import { revisionOf } from './wants.ts';
 
 /** How long a question waits for its answer, and an answer for who fetches it. */
 export const QUESTION_OPEN_MS = 2 * MINUTE_MS;
@@ -19,18 +21,21 @@ const TENANT_ANSWERS_MAX = 8;
 
 type Entry = {
   readonly question: Carried<AskedQuestion>;
+  /** The document of who asks. */
+  readonly asker: Envelope;
   readonly nowMs: number;
 };
 
-/** Puts a tenant's question about a contract of its own before the contract's node. */
-export function ask(transaction: Transaction, { question, nowMs }: Entry): void {
-  const { id, node, tenant, contract } = question.value;
-  const row = contractRow(transaction, contract);
-  if (row === undefined || row['node'] !== node) {
-    throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is on that node.');
-  }
-  if (row['tenant'] !== tenant) {
-    throw new ContractError('TENANT_MISMATCH', 'Only its tenant may ask about a contract.');
+/** Puts a question before its node: of a tenant about its contract, of anybody for a proof. */
+export function ask(transaction: Transaction, { question, asker, nowMs }: Entry): void {
+  const { id, node, tenant } = question.value;
+  if (question.value.ask === 'logs') {
+    refuseStranger(transaction, question.value);
+  } else {
+    if (revisionOf(transaction, node) === undefined) {
+      throw new RefusedError('NODE_UNKNOWN', 'No such node has registered; see who has.');
+    }
+    putDocument(transaction, tenant, asker);
   }
   transaction.run('DELETE FROM questions WHERE until_ms <= :nowMs', { nowMs });
   if (transaction.one('SELECT 1 FROM questions WHERE id = :id', { id }) !== undefined) return;
@@ -48,6 +53,19 @@ export function ask(transaction: Transaction, { question, nowMs }: Entry): void 
     },
   );
   transaction.touch(node);
+}
+
+function refuseStranger(
+  transaction: Transaction,
+  { contract, node, tenant }: Extract<AskedQuestion, { ask: 'logs' }>,
+): void {
+  const row = contractRow(transaction, contract);
+  if (row === undefined || row['node'] !== node) {
+    throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is on that node.');
+  }
+  if (row['tenant'] !== tenant) {
+    throw new ContractError('TENANT_MISMATCH', 'Only its tenant may ask about a contract.');
+  }
 }
 
 function refuseTooMany(transaction: Transaction, { tenant, node }: AskedQuestion): void {

@@ -1,5 +1,5 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
@@ -28,8 +28,14 @@ CREATE TABLE nodes (
   offer_version INTEGER NOT NULL,
   offer TEXT NOT NULL,
   capacity TEXT NOT NULL,
+  class TEXT NOT NULL,
   revision INTEGER NOT NULL DEFAULT 1
 ) STRICT;
+
+CREATE TABLE proofs (
+  node TEXT PRIMARY KEY,
+  proof TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE heartbeats (
   node TEXT PRIMARY KEY,

@@ -12,7 +12,13 @@ const TENANT = '7e'.repeat(32);
 const NONE_HELD: ReadonlyMap<string, HeldContract> = new Map();
 
 function deploymentOf(wishes: readonly ContainerWish[]): Deployment {
-  return { name: 'hello', durationMs: 24 * HOUR_MS, containers: wishes, apart: [] };
+  return {
+    name: 'hello',
+    durationMs: 24 * HOUR_MS,
+    requires: 'unverified',
+    containers: wishes,
+    apart: [],
+  };
 }
 
 function compile(

@@ -56,6 +56,7 @@ export async function startNode(wish: NodeWish): Promise<ScriptedNode> {
     version: 1,
     capacity: { cru: 2, mruBytes: wish.memoryBytes ?? GiB, sruBytes: 8 * GiB, hruBytes: 0 },
     class: 'unverified',
+    endorsement: null,
     hardware: { board: '', processor: '', networkCards: [], disks: [] },
   } satisfies Offer);
   const signedOffer = signEnvelope('offer', offer, keys.signing);
@@ -172,6 +173,7 @@ class Agent {
       usedByOthers: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
       held: this.#held.get(contract.id),
       isCancelled: false,
+      class: offer.class,
     });
     return verifyContract(carried, know, grid);
   }
@@ -216,6 +218,7 @@ class Agent {
     const question = verifyQuestion(carried, { ...here, nowMs: Date.now() });
     if (this.#done.has(question.id)) return;
     this.#done.add(question.id);
+    if (question.ask !== 'logs') return;
     const held = this.#held.get(question.contract);
     if (held?.tenant !== question.tenant) return;
     await client.putAnswer(signAnswer(question, utf8(wish.log ?? ''), keys.signing));

@@ -47,6 +47,7 @@ async function offerOf(changes: Partial<Offer> = {}) {
       node: self.identity.id,
       capacity: CAPACITY,
       class: 'unverified',
+      endorsement: null,
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
       ...changes,
     },

@@ -96,6 +96,7 @@ async function openNode(folder: string): Promise<{ self: Self; offer: SignedOffe
       node: self.identity.id,
       capacity: CAPACITY,
       class: 'unverified',
+      endorsement: null,
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
     },
   });
@@ -116,7 +117,14 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
   return {
     grid: GRID,
     self,
-    offer: { id: offer.id, total: wish.total ?? resourcesOf(offer.offer.capacity) },
+    offer: {
+      id: offer.id,
+      total: wish.total ?? resourcesOf(offer.offer.capacity),
+      class: offer.offer.class,
+    },
+    attest: async () => {
+      throw new Error('This machine has no TPM.');
+    },
     registration: {
       identity: self.document,
       token,
