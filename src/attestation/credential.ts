@@ -1,6 +1,5 @@
 import { constants, createCipheriv, createHmac, publicEncrypt, X509Certificate } from 'node:crypto';
-import { concatBytes, utf8 } from '../lib/bytes.ts';
-import { bigEndian } from '../lib/byte-reader.ts';
+import { bigEndian, concatBytes, utf8 } from '../lib/bytes.ts';
 import { AttestationError } from './spec.ts';
 
 /** What a credential is made of: the secret to hide, and a seed; both 32 bytes of chance. */

@@ -1,5 +1,4 @@
-import { concatBytes, sha256Hex, textOf, toHex } from '../lib/bytes.ts';
-import { ByteReader } from '../lib/byte-reader.ts';
+import { ByteReader, concatBytes, sha256Hex, textOf, toHex } from '../lib/bytes.ts';
 import { AttestationError } from './spec.ts';
 import { readForm } from './tpm-structures.ts';
 

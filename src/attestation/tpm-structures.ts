@@ -1,6 +1,5 @@
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { concatBytes, toHex } from '../lib/bytes.ts';
-import { bigEndian, ByteReader, BytesError } from '../lib/byte-reader.ts';
+import { bigEndian, ByteReader, BytesError, concatBytes, toHex } from '../lib/bytes.ts';
 import { AttestationError } from './spec.ts';
 
 const [ALG_SHA256, ALG_NULL, ALG_ECC, ALG_ECDSA] = [0x000b, 0x0010, 0x0023, 0x0018] as const;

@@ -1,12 +1,13 @@
 import { AttestationError } from '../../attestation/spec.ts';
 import { isClassEnough } from '../../capacity/class.ts';
 import type { NodeClass } from '../../capacity/spec.ts';
+import { paint } from '../../lib/colour.ts';
 import { BotError } from '../errors.ts';
 import type { Grid, KnownNode } from '../grid.ts';
 import { nodesOf } from '../deployment/compile.ts';
 import type { Placement } from '../deployment/plan.ts';
 import type { Self } from '../store.ts';
-import { paint, shortId } from '../terminal.ts';
+import { shortId } from '../terminal.ts';
 import type { World } from '../world.ts';
 import { proveNode } from './proof.ts';
 import { readMeasurements } from './release.ts';

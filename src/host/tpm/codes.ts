@@ -1,5 +1,4 @@
-import { toHex } from '../../lib/bytes.ts';
-import { bigEndian } from '../../lib/byte-reader.ts';
+import { bigEndian, toHex } from '../../lib/bytes.ts';
 
 /** Response codes of format zero: errors (0x100 is set) and warnings (0x900); part 2, 6.6.3. */
 const PLAIN: Readonly<Record<number, string>> = {

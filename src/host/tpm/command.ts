@@ -1,5 +1,4 @@
-import { concatBytes } from '../../lib/bytes.ts';
-import { bigEndian, ByteReader, BytesError } from '../../lib/byte-reader.ts';
+import { bigEndian, ByteReader, BytesError, concatBytes } from '../../lib/bytes.ts';
 import { responseName } from './codes.ts';
 import { type Tpm, TpmError } from './device.ts';
 

@@ -1,4 +1,4 @@
-import { bigEndian } from '../../lib/byte-reader.ts';
+import { bigEndian } from '../../lib/bytes.ts';
 import { ALG_SHA256, ENDORSEMENT, readAnswer, runCommand, sized } from './command.ts';
 import type { Tpm } from './device.ts';
 import { flush, type TpmKey } from './keys.ts';

@@ -1,5 +1,4 @@
-import { concatBytes, fromHex } from '../../lib/bytes.ts';
-import { bigEndian } from '../../lib/byte-reader.ts';
+import { bigEndian, concatBytes, fromHex } from '../../lib/bytes.ts';
 import { ALG_SHA256, ENDORSEMENT, readAnswer, runCommand, sized } from './command.ts';
 import type { Tpm } from './device.ts';
 import { pcrSelection } from './pcr.ts';

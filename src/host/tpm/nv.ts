@@ -1,5 +1,4 @@
-import { concatBytes } from '../../lib/bytes.ts';
-import { bigEndian, ByteReader } from '../../lib/byte-reader.ts';
+import { bigEndian, ByteReader, concatBytes } from '../../lib/bytes.ts';
 import { ALG_SHA256, isRefusal, OWNER, readAnswer, runCommand, sized } from './command.ts';
 import type { Tpm } from './device.ts';
 

@@ -1,5 +1,4 @@
-import { concatBytes, fromHex, toHex } from '../../lib/bytes.ts';
-import { bigEndian } from '../../lib/byte-reader.ts';
+import { bigEndian, concatBytes, fromHex, toHex } from '../../lib/bytes.ts';
 import { ALG_SHA256, readAnswer, runCommand } from './command.ts';
 import { type Tpm, TpmError } from './device.ts';
 
