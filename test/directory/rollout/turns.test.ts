@@ -143,3 +143,33 @@ test('a directory that was away gives nodes the time to speak before it judges t
   await beat(a, { system: NEW });
   expect((await turns())[0]?.state).toBe('good');
 });
+
+test('a node is at one release at a time: asking for the next, it leaves the one before', async () => {
+  await using directory = await openDirectory();
+  const { nodes, sign, ask, turns } = await openFarm(directory, 4);
+  const [a, b, c] = nodes as Four;
+  await sign({ sharePercent: 50 });
+  await ask(a, { to: '22'.repeat(32) });
+  expect(short(await ask(a))).toBe('goes');
+  expect(short(await ask(b))).toBe('goes');
+  expect(short(await ask(c))).toBe('SHARE_TAKEN: 2 of 2 at a time are at it');
+  expect((await turns()).map(({ state }) => state).toSorted()).toEqual([
+    'left',
+    'open',
+    'open',
+    'waiting',
+  ]);
+});
+
+test('who found a release bad takes that back neither by asking again nor by its numbers', async () => {
+  await using directory = await openDirectory();
+  const { nodes, sign, ask, beat } = await openFarm(directory, 4);
+  const [a, b] = nodes as Four;
+  await sign();
+  // It says that it judged by a policy that nobody signed yet, so that none could forgive it.
+  await beat(a, { bad: [markOf(directory.clock, 99)] });
+  expect(short(await ask(a))).toContain('STOPPED');
+  expect(short(await ask(b))).toContain(`node ${a.id.slice(0, 10)}`);
+  await sign({ version: 2, forgiven: [{ release: NEW, version: 2 }] });
+  expect(short(await ask(b))).toBe('goes');
+});

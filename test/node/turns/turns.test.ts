@@ -61,7 +61,11 @@ function makeHome(): Home {
 }
 
 /** A node that asks a directory in an attacker's hands, which lets everybody go. */
-function openLiar(policy: PolicyHolder, clock: { nowMs: number }, liar: Person = directory) {
+function openLiar(
+  policy: PolicyHolder,
+  clock: { nowMs: number; answerMs?: number },
+  liar: Person = directory,
+) {
   const asked: Envelope[] = [];
   const turns = openTurns({
     grid: GRID,
@@ -76,6 +80,7 @@ function openLiar(policy: PolicyHolder, clock: { nowMs: number }, liar: Person =
         ...clock,
       });
       const untilMs = clock.nowMs + DAY_MS;
+      clock.nowMs += clock.answerMs ?? 0;
       return signTurnAnswer(verified, { may: true, untilMs }, liar.keys.signing);
     },
     nextSeq: async (nowMs) => nowMs,
@@ -131,6 +136,16 @@ test('a node that found a release bad tries it again by its farmer’s word alon
   await turns.take({ ...WANTS, updatePolicy });
   expect(await ask([mark])).toBe('goes');
   expect(await ask([{ ...mark, policyVersion: turns.policyVersion() }])).toBe('BAD_HERE');
+});
+
+test('a node judges once more when the answer is there: it may come after the window closed', async () => {
+  using home = makeHome();
+  const policy = await home.open();
+  await policy.take(sign());
+  const clock = { nowMs: SUNDAY_AT_THREE_MS, answerMs: 3 * 60 * MINUTE_MS };
+  const { ask, asked } = openLiar(policy, clock);
+  expect(await ask()).toBe('WINDOW_CLOSED');
+  expect(asked).toHaveLength(1);
 });
 
 test('an answer that the directory did not sign, or none, lets nobody go', async () => {
