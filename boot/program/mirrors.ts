@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { kernelReleaseOf } from '../../src/artifact/verify.ts';
 import { ZosError } from '../../src/lib/errors.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import {
@@ -37,6 +38,8 @@ export type FetchedRelease = {
   readonly mirror: string;
   readonly systemSha256: string;
   readonly versions: Versions;
+  /** Names kernel and first stage of the release. */
+  readonly kernel: string;
   readonly wireBytes: number;
   readonly reusedBytes: number;
 };
@@ -118,6 +121,7 @@ async function fetchFrom(
     mirror,
     systemSha256: target.sha256,
     versions: release.versions,
+    kernel: kernelReleaseOf(release.target),
     wireBytes: progress.wireBytes + wireBytes,
     reusedBytes,
   };

@@ -100,6 +100,8 @@ const bootRecordSchema = z.strictObject({
   reusedBytes: z.int().nonnegative(),
   /** Of the metadata that vouches for the system. */
   versions: versionsSchema,
+  /** Kernel and first stage of the release that was the newest when this machine started. */
+  kernel: idSchema,
   /** Who loaded the kernel, as the kernel's own command line tells. */
   loader: z.enum(['local', 'network']).nullable(),
   /** Where the farm file came from: `initramfs`, `local DEVICE` or `network URL`. */

@@ -1,3 +1,4 @@
+import { sha256Hex, utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
 import { ArtifactError, type ReuseRun, reuseSchema } from './spec.ts';
@@ -113,4 +114,10 @@ function isSignedForm(value: unknown): boolean {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Names kernel and first stage of a release together: a machine that runs others runs others. */
+export function kernelReleaseOf(target: (name: string) => Target): string {
+  const digests = ['vmlinuz', 'initramfs.cpio'].map((name) => target(name).sha256);
+  return sha256Hex(utf8(`${digests.join('\n')}\n`));
 }

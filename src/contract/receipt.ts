@@ -4,6 +4,7 @@ import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.
 import { gridSchema } from '../identity/farm.ts';
 import { ZosError } from '../lib/errors.ts';
 import { badMarkSchema } from '../rollout/spec.ts';
+import { startSchema, STARTS_MAX } from './start.ts';
 import { znetEndSchema } from '../znet/spec.ts';
 
 export class ReceiptError extends ZosError<'RECEIPT_FOREIGN'> {}
@@ -67,6 +68,8 @@ export const heartbeatSchema = z.strictObject({
   keyKept: z.enum(['sealed', 'disk', 'memory']),
   /** Times the agent was started in this boot, the first included. */
   agentStarts: z.int().min(1),
+  /** The newest starts of this boot, the newest last, each with its reason. */
+  starts: z.array(startSchema).max(STARTS_MAX).optional(),
 });
 /** The sign of life of a node; it is not kept for ever and is no part of the record. */
 export type Heartbeat = z.infer<typeof heartbeatSchema>;

@@ -33,6 +33,23 @@ export async function loadModules(
   return loadFiles(filesOf(index, names), signal);
 }
 
+/** Loads one module with parameters, after what it needs; nothing when it is in already. */
+export async function loadModule(
+  index: ModuleIndex,
+  wish: { readonly name: string; readonly parameters: string; readonly signal?: AbortSignal },
+): Promise<void> {
+  const files = filesOf(index, [wish.name]);
+  const own = files.at(-1);
+  if (own === undefined || (await loadedNames()).has(moduleNameOf(own))) return;
+  await loadFiles(files.slice(0, -1), wish.signal);
+  await run({
+    file: LOADER,
+    args: ['load', own, wish.parameters],
+    deadlineMs: DEADLINE_MS,
+    ...(wish.signal === undefined ? {} : { signal: wish.signal }),
+  });
+}
+
 /** Loads what drives the devices that are there, until no new device appears. */
 export async function loadModulesForDevices(
   index: ModuleIndex,

@@ -41,8 +41,10 @@ export type AgentParts = {
   readonly store: ContractStore;
   /** How the farmer wants this node updated. */
   readonly policy: PolicyHolder;
+  /** The directory took this node's sign of life. */
+  readonly onAcknowledged: () => Promise<void>;
   /** Looks for newer releases until the signal fires, and changes to one in this node's turn. */
-  readonly keepUpToDate?: (turns: Turns, signal: AbortSignal) => Promise<void>;
+  readonly keepUpToDate: (turns: Turns, signal: AbortSignal) => Promise<void>;
   readonly drivers: Drivers;
   readonly lookAgainMs: number;
   readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
@@ -153,6 +155,7 @@ function reportParts(parts: AgentParts, holdings: Holdings): ReportParts {
       },
       heartbeat: async (envelope) => {
         await directory.call(async (client) => client.putHeartbeat(envelope));
+        await parts.onAcknowledged();
       },
       isFinal,
     },
@@ -199,7 +202,7 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
     core.reporter.run(signal),
     pickUp(pickup, signal),
     keepTime(),
-    parts.keepUpToDate?.(turns, signal),
+    parts.keepUpToDate(turns, signal),
   ]);
 }
 

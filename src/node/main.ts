@@ -24,6 +24,7 @@ import { findOwnClass, type OwnClass } from './bringup/attestation.ts';
 import { type BootFiles, readBootFiles } from './bringup/boot-files.ts';
 import { type AgentConsole, openConsole } from './bringup/console.ts';
 import { openDirectory } from './bringup/directory.ts';
+import { type Ending, openEnding, untilLeft } from './bringup/ending.ts';
 import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
@@ -32,7 +33,8 @@ import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
 import { openPolicy } from './turns/policy.ts';
-import { openSupervisor } from './update/supervisor.ts';
+import { openSupervisor, type Supervisor } from './update/supervisor.ts';
+import { openUpdate, type Update } from './update/update.ts';
 
 /** A container that ended by itself is seen as late as this. */
 const LOOK_AGAIN_MS = 5 * SECOND_MS;
@@ -45,8 +47,7 @@ const AGENT_FOLDER = '/run/zos/agent';
  * with exit status 0 when it is told to, and leaves containers, tunnels and mounts as they are.
  */
 export async function runAgent(): Promise<number> {
-  const ending = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ending.abort());
+  const ending = openEnding();
   const { signal } = ending;
   try {
     const boot = await readBootFiles(BOOT_FOLDER);
@@ -57,12 +58,17 @@ export async function runAgent(): Promise<number> {
     const supervisor = openSupervisor({ agent: AGENT_FOLDER, boot: BOOT_FOLDER });
     const work = async (): Promise<void> => {
       const disk = await bringUpMachine({ boot, console, signal });
-      await runAgentParts(await gather({ boot, console, disk, agentStarts, signal }), signal);
+      ending.folder = nodeFolder(disk);
+      await runAgentParts(
+        await gather({ boot, console, disk, agentStarts, supervisor, ending }),
+        signal,
+      );
     };
-    await Promise.all([supervisor.keepAlive(signal), work()]);
-    return 0;
+    await untilLeft(Promise.all([supervisor.keepAlive(signal), work()]), signal);
+    await ending.leave();
+    return ending.status;
   } catch (error) {
-    if (signal.aborted) return 0;
+    if (signal.aborted) return ending.status;
     printLine(`zos: agent stopped: ${sentenceOf(error)}`);
     return 1;
   }
@@ -73,14 +79,16 @@ type Ground = {
   readonly console: AgentConsole;
   readonly disk: DataDisk;
   readonly agentStarts: number;
-  readonly signal: AbortSignal;
+  readonly supervisor: Supervisor;
+  readonly ending: Ending;
 };
 
 /** Everything that the agent works with, each opened once. */
 async function gather(ground: Ground): Promise<AgentParts> {
-  const { boot, console, disk, signal } = ground;
+  const { boot, console, disk, supervisor, ending } = ground;
+  const { signal } = ending;
   const { grid, directory } = boot.grid;
-  const folder = `${disk.path ?? AGENT_FOLDER}/node`;
+  const folder = nodeFolder(disk);
   const self = await openSelf(folder);
   console.reached('identity', `node=${self.identity.id}${self.isNew ? ' made new' : ''}`);
   const own = await findOwnClass({
@@ -113,6 +121,8 @@ async function gather(ground: Ground): Promise<AgentParts> {
     farmer,
     onBad: (what, error) => console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`),
   });
+  const policyVersion = policy.current()?.version ?? 0;
+  const update = await openUpdateOf(ground, { folder, policyVersion });
   return {
     grid,
     self,
@@ -132,7 +142,9 @@ async function gather(ground: Ground): Promise<AgentParts> {
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
     nextSeq: await openSequence(`${folder}/seq`),
-    life: lifeOf(ground),
+    life: lifeOf(ground, update),
+    onAcknowledged: supervisor.sayHealthy,
+    keepUpToDate: update.follow,
     addresses: ownAddresses,
     clock: await openClock(),
   };
@@ -154,7 +166,35 @@ async function countCapacity(
   };
 }
 
-function lifeOf({ boot, console, disk, agentStarts }: Ground): AgentParts['life'] {
+function nodeFolder({ path }: DataDisk): string {
+  return `${path ?? AGENT_FOLDER}/node`;
+}
+
+type Held = { readonly folder: string; readonly policyVersion: number };
+
+async function openUpdateOf(ground: Ground, held: Held): Promise<Update> {
+  const { boot, console, supervisor, ending } = ground;
+  const log = openLog('update');
+  return openUpdate({
+    boot,
+    console,
+    supervisor,
+    sleep,
+    ...held,
+    agentFolder: AGENT_FOLDER,
+    bootFolder: BOOT_FOLDER,
+    chance: Math.random,
+    freeBytes: freemem,
+    leave: ending.end,
+    nowMs: Date.now(),
+    sinceKernelStartMs: sinceKernelStartMs(),
+    onTrouble: (what, error) => {
+      log.warn({ what, code: codeOf(error), sentence: sentenceOf(error) }, 'trouble');
+    },
+  });
+}
+
+function lifeOf({ boot, console, disk, agentStarts }: Ground, update: Update): AgentParts['life'] {
   return async () => ({
     bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
     uptimeMs: sinceKernelStartMs(),
@@ -164,6 +204,9 @@ function lifeOf({ boot, console, disk, agentStarts }: Ground): AgentParts['life'
     stages: [...console.stages],
     keyKept: disk.path === null ? 'memory' : 'disk',
     agentStarts,
+    starts: [...update.starts],
+    systemBad: [...update.marks.all()],
+    kernel: boot.record.kernel,
   });
 }
 

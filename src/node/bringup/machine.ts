@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os';
+import { keepLastWords } from '../../host/reset/pstore.ts';
 import { loadModules, loadModulesForDevices, readModuleIndex } from '../../host/modules.ts';
 import { keepLeases } from '../../host/net/dhcp.ts';
 import { type Link, listLinks, runIp } from '../../host/net/ip.ts';
@@ -28,6 +29,9 @@ export async function bringUpMachine(parts: {
   const { failed } = await loadModules(index, MODULES, signal);
   if (failed.length > 0) console.say(`modules missing: ${failed.join(' ')}`);
   console.reached('modules', `loaded ${loaded.length} more`);
+  await keepLastWords(index, signal).catch((error: unknown) => {
+    console.say(`a panic will leave no last words: ${sentenceOf(error)}`);
+  });
   await keepNetwork(console, signal);
   const takeBlankDisks = mayTakeBlankDisks(boot, console);
   const disk = await openDataDisk({ takeBlankDisks, signal });

@@ -25,8 +25,8 @@ export type Supervisor = {
   readonly takeBack: () => Promise<string | undefined>;
   /** Where the other system's files go. */
   readonly otherFolder: string;
-  /** Whether there is another system: one on trial, or the one before, until that is let go. */
-  readonly hasOther: () => Promise<boolean>;
+  /** Whether the system before this one is still there to go back to. */
+  readonly isOnTrial: () => Promise<boolean>;
 };
 
 export type SupervisorPaths = { readonly agent: string; readonly boot: string };
@@ -58,9 +58,10 @@ export function openSupervisor({ agent, boot }: SupervisorPaths): Supervisor {
       await rm(`${agent}/back`, { force: true });
       return why;
     },
-    hasOther: async () => {
+    isOnTrial: async () => {
       const names: string[] = await readdir(otherFolder).catch(() => []);
-      return names.includes('system.erofs');
+      const end = await readText(`${agent}/end`, LINE_BYTES_MAX);
+      return names.includes('system.erofs') && end === `status ${STATUS_SWITCH}`;
     },
   };
 }

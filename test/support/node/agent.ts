@@ -141,6 +141,8 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
       farmer: farmer.document,
       onBad: (what, error) => lines.push(`refused ${what}: ${String(error)}`),
     }),
+    onAcknowledged: async () => undefined,
+    keepUpToDate: async () => undefined,
     drivers: machine.drivers(),
     lookAgainMs: 200,
     images: {

@@ -1,0 +1,51 @@
+import { access, readdir, readFile, rm } from 'node:fs/promises';
+import type { ModuleIndex } from '../../lib/modalias.ts';
+import { loadModule } from '../modules.ts';
+import { isMountPoint, mount } from '../mount.ts';
+
+const PSTORE_PATH = '/sys/fs/pstore';
+/**
+ * Where a kernel that panics leaves its last words for the next one. The kernel uses nothing of the
+ * first MiB for itself (reserve_real_mode), and firmware and boot loaders begin at both of its ends.
+ * There only a restart without loss of power keeps it, which is what a panic ends in.
+ */
+const RAMOOPS =
+  'mem_address=0x50000 mem_size=0x8000 record_size=0x4000 ' +
+  'console_size=0 ftrace_size=0 pmsg_size=0';
+const LAST_WORDS = /Kernel panic - not syncing: (?<words>.*)/u;
+
+/** From now on a panic leaves its last words: in firmware's variables, or in memory. */
+export async function keepLastWords(index: ModuleIndex, signal?: AbortSignal): Promise<void> {
+  const isUefi = await access('/sys/firmware/efi').then(
+    () => true,
+    () => false,
+  );
+  const abort = signal === undefined ? {} : { signal };
+  if (isUefi) {
+    await loadModule(index, { name: 'efi_pstore', parameters: 'pstore_disable=N', ...abort });
+  } else {
+    await loadModule(index, { name: 'ramoops', parameters: RAMOOPS, ...abort });
+  }
+  if (await isMountPoint(PSTORE_PATH)) return;
+  const options = ['nosuid', 'nodev', 'noexec'];
+  await mount({ type: 'pstore', source: 'pstore', path: PSTORE_PATH, options, ...abort });
+}
+
+/** The last words of the kernel before this one, if it panicked; they are told once. */
+export async function takeLastWords(path: string = PSTORE_PATH): Promise<string | undefined> {
+  const names: string[] = await readdir(path).catch(() => []);
+  let words: string | undefined;
+  for (const name of names.filter((each) => each.startsWith('dmesg-')).toSorted()) {
+    const text = await readFile(`${path}/${name}`, 'latin1').catch(() => '');
+    words ??= wordsOf(text);
+    await rm(`${path}/${name}`, { force: true });
+  }
+  return words;
+}
+
+/** Reads one record of pstore; none for an oops that the machine survived. */
+export function wordsOf(text: string): string | undefined {
+  if (!text.startsWith('Panic#')) return undefined;
+  const words = LAST_WORDS.exec(text)?.groups?.['words'] ?? 'the kernel panicked';
+  return words.replaceAll(/[^\x20-\x7e]/gu, ' ').trim();
+}

@@ -1,0 +1,128 @@
+import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { completeDraft, type Draft, startDraft } from '../../artifact/fetch.ts';
+import { fetchMetadata, type KnownMetadata, type Release } from '../../artifact/fetch-metadata.ts';
+import { ArtifactError, type BootRecord, type Versions } from '../../artifact/spec.ts';
+import { kernelReleaseOf, type Target } from '../../artifact/verify.ts';
+import { writeCpio } from '../../lib/cpio.ts';
+
+/** The newest release that any mirror could prove. */
+export type NewestRelease = {
+  readonly release: Release;
+  readonly mirror: string;
+  /** Names kernel and first stage. */
+  readonly kernel: string;
+};
+
+export type LookWish = {
+  readonly mirrors: readonly string[];
+  /** What held before; moves on. */
+  readonly known: KnownMetadata;
+  /** Of what runs: nothing below it is taken. */
+  readonly lowest: Versions;
+  readonly onTrouble: (what: string, error: unknown) => void;
+  readonly signal: AbortSignal;
+};
+
+/** Asks every mirror, as one may be frozen, and takes the newest release that holds. */
+export async function lookForRelease(wish: LookWish): Promise<NewestRelease | undefined> {
+  let newest: NewestRelease | undefined;
+  for (const mirror of wish.mirrors) {
+    try {
+      const { known, signal } = wish;
+      const release = await fetchMetadata({ mirror, known, signal });
+      refuseOlder(release.versions, wish.lowest);
+      const isNewer = release.versions.timestamp > (newest?.release.versions.timestamp ?? 0);
+      if (isNewer) newest = { release, mirror, kernel: kernelReleaseOf(release.target) };
+    } catch (error) {
+      wish.signal.throwIfAborted();
+      wish.onTrouble(`mirror ${mirror}`, error);
+    }
+  }
+  return newest;
+}
+
+function refuseOlder(versions: Versions, lowest: Versions): void {
+  for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
+    if (versions[role] >= lowest[role]) continue;
+    throw new ArtifactError(
+      'ROLLED_BACK',
+      `It is version ${versions[role]}, and this node runs ${lowest[role]}; update the mirror.`,
+      { facts: { artifact: `metadata/${role}.json` } },
+    );
+  }
+}
+
+export type FetchWish = {
+  readonly newest: NewestRelease;
+  readonly mirrors: readonly string[];
+  readonly folder: string;
+  readonly onTrouble: LookWish['onTrouble'];
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Fetches the new system, checked in full, with the record of what it is, into a folder on a ramfs.
+ * It gets its name when it may be gone to: see `offerSystem`.
+ */
+export async function fetchSystem(wish: FetchWish, record: BootRecord): Promise<void> {
+  const { newest, folder } = wish;
+  const { release, mirror } = newest;
+  await emptyFolder(folder);
+  const system = release.target('system.erofs');
+  const draft = await fetchWhole(wish, system, `${folder}/system.erofs.part`);
+  await fetchWhole(wish, release.target('grid.json'), `${folder}/grid.json`);
+  const { wireBytes, reusedBytes } = draft;
+  const { versions } = release;
+  const next = { ...record, mirror, systemSha256: system.sha256, versions, wireBytes, reusedBytes };
+  await writeFile(`${folder}/boot.json`, JSON.stringify(next), { mode: 0o600 });
+}
+
+/** From now on PID 1 finds the new system when the agent asks for it. */
+export async function offerSystem(folder: string): Promise<void> {
+  await rename(`${folder}/system.erofs.part`, `${folder}/system.erofs`);
+}
+
+/**
+ * Fetches kernel and first stage, and hands the farm file on in the same form as the boot media
+ * did: an archive behind the first one.
+ */
+export async function fetchKernel(
+  wish: FetchWish,
+  farmPath: string,
+): Promise<{ readonly kernel: string; readonly initramfs: string }> {
+  const { newest, folder } = wish;
+  await emptyFolder(folder);
+  const kernel = `${folder}/vmlinuz`;
+  const initramfs = `${folder}/initramfs.cpio`;
+  await fetchWhole(wish, newest.release.target('vmlinuz'), kernel);
+  await fetchWhole(wish, newest.release.target('initramfs.cpio'), initramfs);
+  const bytes = new Uint8Array(await readFile(farmPath));
+  const farm = writeCpio([{ path: 'farm.json', kind: 'file', bytes, isExecutable: false }]);
+  await appendFile(initramfs, farm);
+  return { kernel, initramfs };
+}
+
+/** Removes what was fetched and is not wanted, or no longer. */
+export async function emptyFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+}
+
+/** One file from whichever mirror has it; what one of them breaks off goes on at the next. */
+async function fetchWhole(wish: FetchWish, target: Target, path: string): Promise<Draft> {
+  const { newest, signal } = wish;
+  const draft = await startDraft({ target, path });
+  const mirrors = [newest.mirror, ...wish.mirrors.filter((each) => each !== newest.mirror)];
+  let last: unknown;
+  for (const mirror of mirrors) {
+    try {
+      await completeDraft({ draft, mirror, signal });
+      return draft;
+    } catch (error) {
+      signal.throwIfAborted();
+      wish.onTrouble(`${target.name} from ${mirror}`, error);
+      last = error;
+    }
+  }
+  throw last;
+}
