@@ -6,13 +6,17 @@
  *   kill      SIGKILL to every process in the agent's control group   -> "killed N"
  *   memory    MemTotal and MemAvailable in KiB                        -> "memory T A"
  *   listen    TCP sockets in state LISTEN, in the host's namespace    -> "listen N"
+ *   panic     a kernel panic; there is no answer
+ *   freeze    nobody below real time runs any more; there is no answer
  *   start P   when process P started, in clock ticks since boot       -> "start T"
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -73,6 +77,24 @@ static long long start_ticks(int pid) {
 	return ticks;
 }
 
+static int panic(void) {
+	int fd = openat(proc, "sysrq-trigger", O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, "c", 1) != 1;
+}
+
+/* Spins on every processor above everybody else, as a driver that is stuck does. */
+static int freeze(void) {
+	struct sched_param top = {.sched_priority = 99};
+	int fd = openat(proc, "sys/kernel/sched_rt_runtime_us", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "-1", 2) != 2) return 1;
+	for (int n = 0; n < 8; n++)
+		if (fork() == 0) {
+			syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &top);
+			for (;;) continue;
+		}
+	return 0;
+}
+
 static void answer(FILE *port, char *order) {
 	order[strcspn(order, "\r\n")] = 0;
 	if (strcmp(order, "kill") == 0) fprintf(port, "killed %d\n", kill_agent());
@@ -80,6 +102,8 @@ static void answer(FILE *port, char *order) {
 		fprintf(port, "memory %ld %ld\n", memory_kib("MemTotal:"), memory_kib("MemAvailable:"));
 	else if (strcmp(order, "listen") == 0)
 		fprintf(port, "listen %d\n", listeners_in("1/net/tcp") + listeners_in("1/net/tcp6"));
+	else if (strcmp(order, "panic") == 0) fprintf(port, "panic %d\n", panic());
+	else if (strcmp(order, "freeze") == 0) fprintf(port, "freeze %d\n", freeze());
 	else if (strncmp(order, "start ", 6) == 0)
 		fprintf(port, "start %lld\n", start_ticks(atoi(order + 6)));
 	else fprintf(port, "unknown\n");

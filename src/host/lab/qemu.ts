@@ -74,6 +74,8 @@ export function qemuArgs(machine: Machine): string[] {
     processorArgs(machine),
     ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
     secondSerialArgs(machine),
+    // As every server's board has one: it restarts a machine whose PID 1 does not get to run.
+    ['-device', 'i6300esb'],
     ['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
     mediaArgs(media),
     cards.flatMap((card, index) => cardArgs(card, index, machine)),

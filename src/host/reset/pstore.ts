@@ -6,7 +6,7 @@ import { isMountPoint, mount } from '../mount.ts';
 const PSTORE_PATH = '/sys/fs/pstore';
 /**
  * Where a kernel that panics leaves its last words for the next one. The kernel uses nothing of the
- * first MiB for itself (reserve_real_mode), and firmware and boot loaders begin at both of its ends.
+ * first MiB for itself (reserve_real_mode), and firmware and loaders begin at both of its ends.
  * There only a restart without loss of power keeps it, which is what a panic ends in.
  */
 const RAMOOPS =

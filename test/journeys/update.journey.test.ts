@@ -1,0 +1,189 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { askBot } from '../../boot/grid/bot.ts';
+import { type Grid, openGrid } from '../../boot/grid/grid.ts';
+import type { ConsoleLine } from '../../boot/lab/guest.ts';
+import { heartbeatSchema, type Heartbeat } from '../../src/contract/receipt.ts';
+import { namedFileSchema } from '../../src/lib/names.ts';
+import { MINUTE_MS, SECOND_MS } from '../../src/lib/units.ts';
+import { openClient } from '../../src/sdk/client.ts';
+import { type Door, makeDoorFirstStage, openDoor } from '../support/door.ts';
+import { openPublisher, type Publisher } from '../support/update/release.ts';
+import { type Fault, openSystemMaker, type SystemMaker } from '../support/update/system.ts';
+
+// One machine with as little memory as there may be, a container on it, and one release after the
+// other: a good one, and four that are bad, each in another way.
+const ROOT = join(import.meta.dirname, '../..');
+const BOOT_MS = 15 * MINUTE_MS;
+const STEP_MS = 5 * MINUTE_MS;
+const BACK_MS = 60 * SECOND_MS;
+const GAP_MS = 5 * SECOND_MS;
+
+const stack = new AsyncDisposableStack();
+let grid: Grid;
+let door: Door;
+let systems: SystemMaker;
+let publisher: Publisher;
+let container: { pid: number; start: string };
+let good = '';
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'zos-update-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  grid = stack.use(
+    await openGrid({
+      root: ROOT,
+      name: 'update',
+      nodes: 1,
+      memoryMiB: 512,
+      diskMiB: 1024,
+      folder: join(folder, 'grid'),
+      env: buildEnvironment(),
+      makeFirstStage: () => makeDoorFirstStage(ROOT, join(folder, 'door')),
+      hasSecondSerial: true,
+      onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
+      onConsole: (_, { text }) => console.log(text),
+      signal: AbortSignal.timeout(BOOT_MS),
+    }),
+  );
+  door = stack.use(await openDoor(join(grid.lab.folder, 'node1.serial')));
+  systems = await openSystemMaker(ROOT, join(folder, 'systems'));
+  publisher = stack.use(await openPublisher(ROOT, folder));
+  container = await deploy(folder);
+}, BOOT_MS);
+
+afterAll(async () => {
+  await stack.disposeAsync();
+}, STEP_MS);
+
+test(
+  'a newer system takes over in place: no container is restarted, and the agent is hardly away',
+  async () => {
+    const from = lines().length;
+    good = await publisher.publish(await systems.make('none', 1));
+    const away = await lineAfter(from, /zos: agent update goes to system/u);
+    const started = await lineAfter(from, /zos: agent started/u);
+    const well = await lineAfter(from, /zos: init the new system is well/u);
+    console.log(`gap ${started.sincePowerOnMs - away.sincePowerOnMs} ms to its start, `);
+    console.log(
+      `and ${well.sincePowerOnMs - away.sincePowerOnMs} ms to its first acknowledged word`,
+    );
+    expect(started.sincePowerOnMs - away.sincePowerOnMs).toBeLessThan(GAP_MS);
+    const heartbeat = await heartbeatOf(good);
+    expect(heartbeat.starts?.at(-1)).toMatchObject({ what: 'agent', reason: 'update' });
+    expect(await door.ask(`start ${container.pid}`)).toBe(container.start);
+    await lineAfter(from, /zos: init the new system stays; the old one is let go/u);
+  },
+  STEP_MS,
+);
+
+const FAULTS: [Fault, RegExp][] = [
+  ['crash', /^it ended with status 7$/u],
+  ['memory', /^it took more memory than it may have$/u],
+  ['hang', /^the directory did not hear from it within 40 s$/u],
+  ['network', /^the directory did not hear from it within 40 s$/u],
+];
+
+test.each(FAULTS)(
+  'an update with the fault "%s" comes back by itself, is told with its reason, and stays bad',
+  async (fault, reason) => {
+    const from = lines().length;
+    const bad = await publisher.publish(await systems.make(fault, 2));
+    const away = await lineAfter(from, /zos: agent update goes to system/u);
+    await lineAfter(from, /zos: agent update marked system \w+ bad/u);
+    const at = lines().findIndex(({ text }) => text.includes(`marked system ${bad} bad`));
+    const back = await lineAfter(at, /zos: agent registered/u);
+    console.log(`${fault}: back after ${back.sincePowerOnMs - away.sincePowerOnMs} ms`);
+    expect(back.sincePowerOnMs - away.sincePowerOnMs).toBeLessThan(BACK_MS);
+    const heartbeat = await heartbeatOf(good, (said) =>
+      (said.systemBad ?? []).some(({ sha256 }) => sha256 === bad),
+    );
+    const mark = heartbeat.systemBad?.find(({ sha256 }) => sha256 === bad);
+    expect(mark?.reason).toMatch(reason);
+    expect(heartbeat.starts?.at(-1)).toMatchObject({ what: 'agent', reason: 'update-back' });
+    // It is still the newest release, and is looked at again: nobody says that it may be tried.
+    await lineAfter(at, /zos: agent update waits with system \w+: this node found \w+ bad/u);
+    expect(await door.ask(`start ${container.pid}`)).toBe(container.start);
+  },
+  STEP_MS,
+);
+
+test('nothing of what was bad was tried again, and no memory is lost to it', async () => {
+  const tried = lines().filter(({ text }) => text.includes('update goes to system'));
+  expect(tried.length).toBe(1 + FAULTS.length);
+  const [, total = 0, available = 0] = (await door.ask('memory')).split(' ').map(Number);
+  console.log(`memory in use: ${((total - available) * 1024) / 1_000_000} MB`);
+  expect(((total - available) * 1024) / 1_000_000).toBeLessThan(180);
+});
+
+function buildEnvironment(): Record<string, string> {
+  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+function lines(): readonly ConsoleLine[] {
+  return grid.nodes[0]?.guest.lines ?? [];
+}
+
+async function lineAfter(from: number, pattern: RegExp): Promise<ConsoleLine> {
+  const deadline = AbortSignal.timeout(STEP_MS - 20 * SECOND_MS);
+  for (;;) {
+    const line = lines()
+      .slice(from)
+      .find(({ text }) => pattern.test(text));
+    if (line !== undefined) return line;
+    if (deadline.aborted) throw new Error(`The node did not say ${String(pattern)}.`);
+    await sleep(100);
+  }
+}
+
+/** The node's signed word to the directory, once it runs a system. */
+async function heartbeatOf(
+  system: string,
+  isSo: (said: Heartbeat) => boolean = () => true,
+): Promise<Heartbeat> {
+  const client = openClient({ baseUrl: grid.directory.url });
+  const deadline = AbortSignal.timeout(2 * MINUTE_MS);
+  for (;;) {
+    const { heartbeat } = await client.node(grid.nodes[0]?.id ?? '');
+    const said = heartbeatSchema.parse(heartbeat?.payload);
+    if (said.system === system && isSo(said)) return said;
+    if (deadline.aborted) throw new Error(`The directory has ${JSON.stringify(said)}.`);
+    await sleep(500);
+  }
+}
+
+const statusSchema = z.object({
+  contracts: z.array(
+    z.object({
+      receipt: z.object({
+        workloads: z.array(z.object({ kind: z.string(), pid: z.number().optional() })),
+      }),
+    }),
+  ),
+});
+
+/** A container that has to outlive every agent. */
+async function deploy(folder: string): Promise<typeof container> {
+  const file = join(ROOT, 'dist/images/web.erofs');
+  const url = `${grid.imagesUrl}/web.erofs`;
+  const image = await askBot(grid.bot, ['image', file, '--url', url], namedFileSchema);
+  const path = join(folder, 'deployment.json');
+  const containers = { one: { image, args: ['/bin/busybox', 'sleep', '36000'] } };
+  await writeFile(path, JSON.stringify({ name: 'lasting', duration: '1h', containers }));
+  await grid.bot.zos({ args: ['deploy', path] });
+  const { contracts } = await askBot(grid.bot, ['status', 'lasting'], statusSchema);
+  const pid = contracts[0]?.receipt.workloads.find(({ kind }) => kind === 'container')?.pid ?? 0;
+  const start = await door.ask(`start ${pid}`);
+  expect(start).toMatch(/^start [1-9]\d*$/u);
+  return { pid, start };
+}
