@@ -22,7 +22,7 @@
 #define QUIET_SECONDS 60
 /* Made by the agent when the directory took its word; until then a new system is on trial. */
 #define HEALTHY FOLDER "/healthy"
-#define HEALTHY_SECONDS 40
+#define HEALTHY_SECONDS 45
 /* So long a new system has to stay well until the old one is let go. */
 #define STEADY_SECONDS 60
 /* For the agent: how its last run ended, and how a trial did. */
@@ -59,9 +59,9 @@ static void limit_memory(void) {
 }
 
 /* Everything in the agent's cgroup, its tools too: none may hold a system that has to go. */
-static void end_all(pid_t child) {
-  kill(child, SIGKILL);
-  write_file(CGROUP "/cgroup.kill", "1");
+static void end_all(void) {
+  int error = write_file(CGROUP "/cgroup.kill", "1");
+  if (error != 0) say("can't end all of the", AGENT.name, error);
 }
 
 static bool was_touched(const char *path, struct timespec *last) {
@@ -105,7 +105,8 @@ static const char *watch(pid_t child, struct trial *trial, int *status) {
     if (why == 0) why = fault_of(trial, started, seen);
     if (why != 0 && ended == 0) {
       ended = now();
-      end_all(child);
+      kill(child, SIGKILL);
+      end_all();
     }
     if (ended == 0 || now() - ended < STUCK_SECONDS) feed_watchdog();
   }
@@ -137,7 +138,7 @@ static void run_once(struct trial *trial, char *text) {
 
 /* The other way round; on failure the system that runs stays. */
 static bool go_to_other(const char *what) {
-  end_all(-1);
+  end_all();
   int error = switch_systems();
   if (error != 0) say("can't go to the", what, error);
   return error == 0;

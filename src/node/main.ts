@@ -19,12 +19,12 @@ import { openClient } from '../sdk/index.ts';
 import type { DataDisk } from '../volume/apply.ts';
 import { znetDriver } from '../znet/apply.ts';
 import { imageDriver } from '../zosfs/apply.ts';
+import type { ImageGround } from '../zosfs/plan.ts';
 import { type AgentParts, runAgentParts } from './agent.ts';
 import { findOwnClass, type OwnClass } from './bringup/attestation.ts';
 import { type BootFiles, readBootFiles } from './bringup/boot-files.ts';
 import { type AgentConsole, openConsole } from './bringup/console.ts';
 import { openDirectory } from './bringup/directory.ts';
-import { type Ending, openEnding, untilLeft } from './bringup/ending.ts';
 import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
@@ -33,6 +33,7 @@ import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
 import { openPolicy } from './turns/policy.ts';
+import { type Ending, openEnding, untilLeft } from './update/ending.ts';
 import { openSupervisor, type Supervisor } from './update/supervisor.ts';
 import { openUpdate, type Update } from './update/update.ts';
 
@@ -105,12 +106,6 @@ async function gather(ground: Ground): Promise<AgentParts> {
   const { cru, mruBytes, sruBytes } = offer.offer.capacity;
   console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
   const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
-  const drivers: readonly LoopDriver[] = [
-    loopDriver(firewallDriver()),
-    loopDriver(imageDriver(images.ground), usesNothing),
-    loopDriver(znetDriver(), usesNothing),
-    loopDriver(containerDriver()),
-  ];
   const [first = '', ...others] = directory.urls;
   const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
   const { token, farmer } = boot.media;
@@ -138,7 +133,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     directory: openDirectory([addressOf(first), ...others.map(addressOf)]),
     directoryId: directory.identity,
     store: await openContractStore(`${folder}/contracts`),
-    drivers: new Map(drivers.map((driver) => [driver.kind, driver])),
+    drivers: driversOf(images.ground),
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
     nextSeq: await openSequence(`${folder}/seq`),
@@ -168,6 +163,16 @@ async function countCapacity(
 
 function nodeFolder({ path }: DataDisk): string {
   return `${path ?? AGENT_FOLDER}/node`;
+}
+
+function driversOf(ground: ImageGround): AgentParts['drivers'] {
+  const drivers: readonly LoopDriver[] = [
+    loopDriver(firewallDriver()),
+    loopDriver(imageDriver(ground), usesNothing),
+    loopDriver(znetDriver(), usesNothing),
+    loopDriver(containerDriver()),
+  ];
+  return new Map(drivers.map((driver) => [driver.kind, driver]));
 }
 
 type Held = { readonly folder: string; readonly policyVersion: number };

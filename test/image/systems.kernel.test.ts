@@ -92,6 +92,7 @@ async function startMachine(how: string, newer = `${folder}/${how}.erofs`): Prom
     echo -n one > run/zos/boot/boot.json; echo -n two > run/zos/boot/other/boot.json
     touch run/zos/boot/grid.json run/zos/boot/other/grid.json run/zos/boot/system.erofs
     cp ${newer} run/zos/boot/other/system.erofs
+    sleep 1000 > ${work}/sleep 2>&1 &
     exec chroot . /sbin/init`;
   const args = ['--pid', '--fork', '--kill-child', '--mount', 'sh', '-c', script];
   const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -148,6 +149,9 @@ test.concurrent('a new agent that crashes at once: the old one is back at once',
     'zos: init goes back to the old system: status 3',
     backLine('status 3'),
   ]);
+  // Whatever is not the agent's own, containers before all, never notices.
+  const args = ['--parent', String(machine.pid), '--exact', 'sleep'];
+  expect(execFileSync('pgrep', args).toString()).toMatch(/^\d+\n$/u);
   expect(imagesOf(machine)).toHaveLength(1);
 });
 

@@ -46,7 +46,7 @@ beforeAll(async () => {
       makeFirstStage: () => makeDoorFirstStage(ROOT, join(folder, 'door')),
       hasSecondSerial: true,
       onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
-      onConsole: (_, { text }) => console.log(text),
+      onConsole: (_, { text, sincePowerOnMs }) => console.log(sincePowerOnMs, text),
       signal: AbortSignal.timeout(BOOT_MS),
     }),
   );
@@ -84,8 +84,8 @@ test(
 const FAULTS: [Fault, RegExp][] = [
   ['crash', /^it ended with status 7$/u],
   ['memory', /^it took more memory than it may have$/u],
-  ['hang', /^the directory did not hear from it within 40 s$/u],
-  ['network', /^the directory did not hear from it within 40 s$/u],
+  ['hang', /^the directory did not hear from it within 45 s$/u],
+  ['network', /^the directory did not hear from it within 45 s$/u],
 ];
 
 test.each(FAULTS)(

@@ -5,13 +5,11 @@ import { isMountPoint, mount } from '../mount.ts';
 
 const PSTORE_PATH = '/sys/fs/pstore';
 /**
- * Where a kernel that panics leaves its last words for the next one. The kernel uses nothing of the
- * first MiB for itself (reserve_real_mode), and firmware and loaders begin at both of its ends.
- * There only a restart without loss of power keeps it, which is what a panic ends in.
+ * Where a kernel that panics leaves its last words for the next one: memory that the kernel's own
+ * arguments keep for it (src/artifact/command-line.ts). Only a restart without loss of power keeps
+ * it, which is what a panic ends in.
  */
-const RAMOOPS =
-  'mem_address=0x50000 mem_size=0x8000 record_size=0x4000 ' +
-  'console_size=0 ftrace_size=0 pmsg_size=0';
+const RAMOOPS = 'mem_name=last-words record_size=0x4000 console_size=0 ftrace_size=0 pmsg_size=0';
 const LAST_WORDS = /Kernel panic - not syncing: (?<words>.*)/u;
 
 /** From now on a panic leaves its last words: in firmware's variables, or in memory. */

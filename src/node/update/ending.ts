@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { SECOND_MS } from '../../lib/units.ts';
-import { leaveMark } from '../update/starts.ts';
+import { leaveMark } from './starts.ts';
 
 /** So long what is at work has to end by itself. */
 const LEAVE_MS = SECOND_MS;
