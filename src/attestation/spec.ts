@@ -68,7 +68,7 @@ export const MEASUREMENTS_BYTES_MAX = 512 * KiB;
 export function parseMeasurements(bytes: Uint8Array): Measurements {
   return parse('MEASUREMENTS_MALFORMED', bytes, {
     schema: measurementsSchema,
-    limits: { bytesMax: MEASUREMENTS_BYTES_MAX, depthMax: 4 },
+    limits: { bytesMax: MEASUREMENTS_BYTES_MAX, depthMax: 5 },
   });
 }
 
