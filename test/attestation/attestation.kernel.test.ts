@@ -7,7 +7,7 @@ import { type Challenge, verifyAttestation } from '../../src/attestation/verify.
 import { createAttestationKey, quotePcrs } from '../../src/host/tpm/keys.ts';
 import { sha256Hex, utf8 } from '../../src/lib/bytes.ts';
 import {
-  bootMachine,
+  bootAttestor,
   HONEST,
   type Measured,
   measuredText,
@@ -33,7 +33,7 @@ async function boot(wish: {
   readonly events?: readonly Measured[];
   readonly systems?: readonly string[];
 }): Promise<Attestor> {
-  return machines.use(await bootMachine({ ...wish, tpm: await lab.make() })).attestor;
+  return machines.use(await bootAttestor({ ...wish, tpm: await lab.make() })).attestor;
 }
 
 let asked = 0;
@@ -81,7 +81,7 @@ test('check 1: evidence of another form', async () => {
 
 test('check 2: a TPM by a maker that the release does not list', async () => {
   await using other = await openTpmLab();
-  const certificates = await bootMachine({ tpm: await other.make() }).then(async () =>
+  const certificates = await bootAttestor({ tpm: await other.make() }).then(async () =>
     other.certificates(),
   );
   const wish = await ask(honest);
@@ -154,7 +154,7 @@ test('check 6: a quote that answered an older question', async () => {
 
 test('check 7: a quote over other registers', async () => {
   const tpm = await lab.make();
-  const { attestor } = machines.use(await bootMachine({ tpm }));
+  const { attestor } = machines.use(await bootAttestor({ tpm }));
   const wish = await ask(attestor);
   const nonce = Buffer.from(wish.challenge.nonce, 'hex');
   const key = await createAttestationKey(tpm);

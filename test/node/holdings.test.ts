@@ -110,6 +110,14 @@ test.each(BAD)(
   },
 );
 
+test('what requires a higher class than this boot has is refused, whatever the directory says', async () => {
+  const { holdings } = await openFolder();
+  const high = carry(tenant, makeContract(tenant, { requires: 'attested' }));
+  await holdings.take(wantsOf({ contracts: [high] }), NOW_MS);
+  expect([...holdings.held.values()]).toEqual([]);
+  expect([...holdings.refused.values()]).toMatchObject([{ code: 'CLASS_TOO_LOW' }]);
+});
+
 test('an older version, and another of the same number, are refused', async () => {
   const { holdings } = await openFolder();
   const next = second();

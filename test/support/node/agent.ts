@@ -7,6 +7,7 @@ import { type Resources, resourcesOf } from '../../../src/capacity/spec.ts';
 import { openContractStore } from '../../../src/contract/store.ts';
 import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import type { Envelope } from '../../../src/identity/envelope.ts';
+import type { OwnClass } from '../../../src/node/bringup/attestation.ts';
 import { openConsole } from '../../../src/node/bringup/console.ts';
 import { openDirectory } from '../../../src/node/bringup/directory.ts';
 import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
@@ -17,6 +18,14 @@ import { openPolicy } from '../../../src/node/turns/policy.ts';
 import { GRID } from '../contracts.ts';
 import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from '../directory.ts';
 import { Machine } from './machine.ts';
+
+const NO_TPM: NonNullable<AgentWish['own']> = {
+  class: 'unverified',
+  endorsement: null,
+  attest: async () => {
+    throw new Error('This machine has no TPM.');
+  },
+};
 
 /** A running agent over a machine in memory, against a real directory. */
 export type TestAgent = AsyncDisposable & {
@@ -34,6 +43,8 @@ export type TestAgent = AsyncDisposable & {
 };
 
 export type AgentWish = {
+  /** What its boot is worth; nothing unless told. */
+  readonly own?: Pick<OwnClass, 'class' | 'endorsement' | 'attest'>;
   readonly directory: Pick<TestDirectory, 'url' | 'client'> & {
     readonly own: { readonly id: string };
     readonly clock: { readonly nowMs: number };
@@ -61,7 +72,7 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
     logs: before?.logs ?? new Map<string, string>(),
     token: before?.token ?? wish.token ?? makeToken(wish.farmer),
   };
-  const { self, offer } = await openNode(kept.folder);
+  const { self, offer } = await openNode(kept.folder, wish);
   const lines: string[] = [];
   const parts = await partsOf({ wish, kept, self, offer, lines });
   const ending = new AbortController();
@@ -85,7 +96,10 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
   };
 }
 
-async function openNode(folder: string): Promise<{ self: Self; offer: SignedOffer }> {
+async function openNode(
+  folder: string,
+  { own = NO_TPM }: AgentWish,
+): Promise<{ self: Self; offer: SignedOffer }> {
   const self = await openSelf(`${folder}/node`);
   const offer = await renewOffer({
     path: `${folder}/offer.json`,
@@ -95,8 +109,8 @@ async function openNode(folder: string): Promise<{ self: Self; offer: SignedOffe
       grid: GRID,
       node: self.identity.id,
       capacity: CAPACITY,
-      class: 'unverified',
-      endorsement: null,
+      class: own.class,
+      endorsement: own.endorsement,
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
     },
   });
@@ -122,9 +136,7 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
       total: wish.total ?? resourcesOf(offer.offer.capacity),
       class: offer.offer.class,
     },
-    attest: async () => {
-      throw new Error('This machine has no TPM.');
-    },
+    attest: (wish.own ?? NO_TPM).attest,
     registration: {
       identity: self.document,
       token,

@@ -1,3 +1,4 @@
+import type { Measurements } from '../../../src/attestation/spec.ts';
 import { verifyReceipt } from '../../../src/contract/receipt.ts';
 import { contractDigest } from '../../../src/contract/sign.ts';
 import type { Contract } from '../../../src/contract/spec.ts';
@@ -9,8 +10,8 @@ import { type contractFor, makeFarmer, openDirectory, type TestDirectory } from 
 export const IMAGE = 'dd'.repeat(32);
 
 /** A directory with one farm, and a tenant. */
-export async function openGrid() {
-  const directory = await openDirectory();
+export async function openGrid(measurements?: Measurements) {
+  const directory = await openDirectory(measurements === undefined ? {} : { measurements });
   const farmer = makeFarmer();
   await directory.client.createFarm({ farm: farmer.farm, farmer: farmer.document });
   return { directory, farmer, tenant: makePerson('tenant') };

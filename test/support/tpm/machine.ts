@@ -69,25 +69,39 @@ export function measurementsOf(certificates: readonly string[]): Measurements {
   };
 }
 
-export type TestMachine = AsyncDisposable & { readonly attestor: Attestor };
+/** What a boot leaves: the firmware's log, and what PCR 14 was extended by. */
+export type TestBoot = AsyncDisposable & {
+  readonly eventLogPath: string;
+  readonly extendedPath: string;
+};
 
-/** Boots on a TPM that was just switched on: extends its registers as a firmware does. */
-export async function bootMachine(wish: {
+type BootWish = {
   readonly tpm: Tpm;
   readonly events?: readonly Measured[];
   readonly systems?: readonly string[];
-}): Promise<TestMachine> {
+};
+
+/** Boots on a TPM that was just switched on: extends its registers as a firmware does. */
+export async function bootMachine(wish: BootWish): Promise<TestBoot> {
   const { tpm, events = HONEST, systems = [SYSTEM] } = wish;
   const folder = await mkdtemp('/tmp/zos-machine-');
   for (const { register, sha256 } of events) await extendPcr(tpm, register, sha256);
   const [eventLogPath, extendedPath] = [`${folder}/log`, `${folder}/extended`];
   await writeFile(eventLogPath, eventLogOf(events));
   for (const sha256 of systems) await measureNext(tpm, sha256, extendedPath);
-  const attestor = await openAttestor({ tpm, eventLogPath, extendedPath });
   return {
-    attestor,
+    eventLogPath,
+    extendedPath,
     [Symbol.asyncDispose]: async () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+/** The same, with its node that answers for it. */
+export async function bootAttestor(
+  wish: BootWish,
+): Promise<AsyncDisposable & { readonly attestor: Attestor }> {
+  const machine = await bootMachine(wish);
+  return { ...machine, attestor: await openAttestor({ tpm: wish.tpm, ...machine }) };
 }
 
 /** A nonce that nobody used before. */

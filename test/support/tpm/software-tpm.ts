@@ -10,7 +10,7 @@ const PAUSE_MS = 20;
 
 export type TpmLab = AsyncDisposable & {
   /** Another TPM of the same maker, switched on, answering commands. */
-  readonly make: () => Promise<Tpm>;
+  readonly make: () => Promise<Tpm & { readonly path: string }>;
   /** The maker's certificates, PEM. */
   readonly certificates: () => Promise<readonly string[]>;
 };
@@ -32,7 +32,8 @@ export async function openTpmLab(): Promise<TpmLab> {
       const flags = ['--flags', 'not-need-init,startup-clear'];
       const args = ['socket', '--tpm2', '--tpmstate', `dir=${own}`, ...server, ...flags];
       open.use(start({ file: 'swtpm', args }));
-      return open.use(await openWhenUp(path));
+      const tpm = open.use(await openWhenUp(path));
+      return { ...tpm, path };
     },
     certificates: async () => readMakerCertificates(maker),
     [Symbol.asyncDispose]: async () => open.disposeAsync(),
