@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOnGrid } from './on-grid.ts';
@@ -22,7 +23,7 @@ process.exitCode = isComplete ? 0 : 1;
 async function bench(): Promise<boolean> {
   await using alone = figuresAlone(ROOT, environment);
   await using onGrid = figuresOnGrid(ROOT, environment);
-  const all = [...onGrid.figures, ...alone.figures];
+  const all = [...onGrid.figures, ...alone.figures, ...ATTESTATION_FIGURES];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);
   if (wanted.length === 0) {

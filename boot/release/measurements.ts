@@ -1,0 +1,117 @@
+import { X509Certificate } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expectedFirstStage, listInUpdate } from '../../src/attestation/expected.ts';
+import {
+  type FirstStage,
+  type Measurements,
+  parseMeasurements,
+} from '../../src/attestation/spec.ts';
+import { sha256Hex, toBase64, utf8 } from '../../src/lib/bytes.ts';
+
+/**
+ * Of so many releases a node may still run, or have been updated from, something that counts as
+ * good. What drops out can't be proven any more: to take a release back at once, delete
+ * `measurements.json` and sign again.
+ */
+const RELEASES_MAX = 8;
+
+export type MeasurementsWish = {
+  /** Holds `zos.efi` and `system.erofs`; `measurements.json` is put there. */
+  readonly releasePath: string;
+  /** Holds `secure-boot/*.auth`, and `endorsement/`: certificates of makers of TPMs, PEM or DER. */
+  readonly keysPath: string;
+  /** The release's name, as people read it. */
+  readonly release: string;
+};
+
+/**
+ * Writes `measurements.json` for what is about to be signed: what the registers of an honest node
+ * hold, computed from the signed files and no machine. A release without `zos.efi` gets none.
+ */
+export async function writeMeasurements(wish: MeasurementsWish): Promise<void> {
+  const { releasePath, keysPath } = wish;
+  const path = join(releasePath, 'measurements.json');
+  const uki = await readPart(releasePath, 'zos.efi');
+  const lists = await readLists(keysPath);
+  if (uki === undefined || lists === undefined) return;
+  const before = await readBefore(path);
+  const loader = await readPart(releasePath, 'systemd-bootx64.efi');
+  const zos = { name: 'zos.efi', bytes: uki };
+  const { release } = wish;
+  // From the network firmware starts zos.efi itself; from a stick the loader that brings our keys.
+  const ways = [
+    [zos],
+    ...(loader === undefined ? [] : [[{ name: 'systemd-bootx64.efi', bytes: loader }, zos]]),
+  ];
+  const fresh = ways.map((programs) => expectedFirstStage({ release, programs, lists }));
+  const [system, kernel] = await Promise.all(
+    ['system.erofs', 'vmlinuz'].map(async (name) => readPart(releasePath, name)),
+  );
+  const measurements: Measurements = {
+    firstStages: newest([...fresh, ...before.firstStages], nameOf),
+    systems: newest([...digestOf(system), ...before.systems], String),
+    kernels: newest([...digestOf(kernel), ...before.kernels], String),
+    endorsementRoots: await readMakers(join(keysPath, 'endorsement')),
+  };
+  const bytes = utf8(JSON.stringify(measurements));
+  parseMeasurements(bytes);
+  await writeFile(path, bytes, { mode: 0o644 });
+}
+
+async function readPart(folder: string, name: string): Promise<Uint8Array | undefined> {
+  const bytes = await readFile(join(folder, name)).catch(() => undefined);
+  return bytes === undefined ? undefined : new Uint8Array(bytes);
+}
+
+async function readLists(
+  keysPath: string,
+): Promise<Record<'PK' | 'KEK' | 'db', Uint8Array> | undefined> {
+  const folder = join(keysPath, 'secure-boot');
+  const [PK, KEK, db] = await Promise.all(
+    ['PK.auth', 'KEK.auth', 'db.auth'].map(async (name) => readPart(folder, name)),
+  );
+  if (PK === undefined || KEK === undefined || db === undefined) return undefined;
+  return { PK: listInUpdate(PK), KEK: listInUpdate(KEK), db: listInUpdate(db) };
+}
+
+/** What the release before said; a file that is no such thing is written anew. */
+async function readBefore(path: string): Promise<Measurements> {
+  const none: Measurements = { firstStages: [], kernels: [], systems: [], endorsementRoots: [] };
+  const bytes = await readFile(path).catch(() => undefined);
+  if (bytes === undefined) return none;
+  try {
+    return parseMeasurements(new Uint8Array(bytes));
+  } catch {
+    return none;
+  }
+}
+
+/** The certificates of makers whose TPMs count, in a fixed order. */
+async function readMakers(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  const files = names.filter((name) => /\.(?:pem|crt|cer|der)$/u.test(name)).toSorted();
+  const read = async (name: string): Promise<string> => {
+    const certificate = new X509Certificate(await readFile(join(folder, name)));
+    return toBase64(new Uint8Array(certificate.raw));
+  };
+  return Promise.all(files.map(read));
+}
+
+function digestOf(bytes: Uint8Array | undefined): string[] {
+  return bytes === undefined ? [] : [sha256Hex(bytes)];
+}
+
+function nameOf({ pcr4, pcr7, pcr11 }: FirstStage): string {
+  return [pcr4, pcr7, pcr11]
+    .flat()
+    .map(({ sha256 }) => sha256)
+    .join();
+}
+
+/** Each once, the newest first, and no more than are kept. */
+function newest<T>(all: readonly T[], name: (item: T) => string): T[] {
+  return [...new Map(all.toReversed().map((item) => [name(item), item])).values()]
+    .toReversed()
+    .slice(0, RELEASES_MAX * 2);
+}
