@@ -20,7 +20,7 @@ type Options = {
   readonly farm?: string;
   readonly format: Format;
   readonly out: string;
-  readonly mirror: readonly string[];
+  readonly mirrors: readonly string[];
   readonly valid: string;
   readonly takeBlankDisks?: true;
 };
@@ -37,9 +37,9 @@ Each holds one join token of your farm, signed now: one machine can join with it
 on its screen. Whoever reads the token can use it for another machine, so keep it like a key.
 
 Examples:
-  zos boot media --farm barn --format usb --mirror http://192.0.2.1:8081 --out barn.img
+  zos boot media --farm barn --format usb --mirrors http://192.0.2.1:8081 --out barn.img
   sudo dd if=barn.img of=/dev/sdX bs=4M oflag=direct status=progress    # sdX: see lsblk
-  zos boot media --farm barn --format pxe --mirror http://192.0.2.1:8081 --out /srv/tftp/zos
+  zos boot media --farm barn --format pxe --mirrors http://192.0.2.1:8081 --out /srv/tftp/zos
 
 This command writes to --out and nowhere else, never to a device.`;
 
@@ -51,11 +51,7 @@ export function addMedia(program: Command, around: () => Surroundings): void {
     .option('--farm <name>', 'which farm, when you have several')
     .addOption(new Option('--format <format>', 'see below').choices(FORMATS).makeOptionMandatory())
     .requiredOption('--out <path>', 'the image or folder to make; an older one is replaced')
-    .addOption(
-      new Option('--mirror <url>', 'where nodes fetch the release from; several are tried in turn')
-        .argParser((url: string, before: readonly string[]) => [...before, url])
-        .default([], 'none'),
-    )
+    .requiredOption('--mirrors <url...>', 'where the node fetches its release from, tried in turn')
     .option('--valid <time>', 'how long the join token can be used', '30d')
     .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
     .addHelpText('after', HELP)
@@ -84,8 +80,8 @@ async function makeMedia(around: Surroundings, options: Options): Promise<void> 
   answer(around, value, `${what}\n\n${NEXT[options.format](path)}\n`);
 }
 
-function wishOf({ farm, mirror, valid, takeBlankDisks }: Options): FarmWish {
-  return { farm, mirrors: mirror, valid, takesBlankDisks: takeBlankDisks === true };
+function wishOf({ farm, mirrors, valid, takeBlankDisks }: Options): FarmWish {
+  return { farm, mirrors, valid, takesBlankDisks: takeBlankDisks === true };
 }
 
 /** Whatever is there has to be what this command makes: never a device, never somebody's folder. */

@@ -43,7 +43,7 @@ function checkMirrors(mirrors: readonly string[]): string[] {
   if (mirrors.length === 0 || mirrors.length > MIRRORS_MAX) {
     throw new BootError(
       'USAGE',
-      `Name 1 to ${MIRRORS_MAX} mirrors with --mirror: where the node fetches its release from.`,
+      `Name 1 to ${MIRRORS_MAX} mirrors with --mirrors: where the node fetches its release from.`,
     );
   }
   for (const mirror of mirrors) {

@@ -153,7 +153,7 @@ async function makeMedia(format: string, name: string): Promise<string> {
   const path = join(folder, name);
   const { bot, bootServer } = services;
   const args = ['boot', 'media', '--farm', 'farm', '--format', format, '--take-blank-disks'];
-  await bot.zos({ args: [...args, '--mirror', bootServer.url, '--out', path] });
+  await bot.zos({ args: [...args, '--mirrors', bootServer.url, '--out', path] });
   return path;
 }
 
