@@ -57,6 +57,13 @@ static void switch_root(void) {
   say("can't start", argv[0], errno);
 }
 
+/* What was put behind the first stage's archive: by a boot server, or by the kernel before. */
+static void hand_on(const char *from, const char *to) {
+  if (access(from, F_OK) != 0) return;
+  int error = copy_file(from, to);
+  if (error != 0) say("can't copy", from, error);
+}
+
 int main(void) {
   if (getpid() != 1) return 1;
   watch_signals();
@@ -73,10 +80,8 @@ int main(void) {
   mount_all(FIRST);
   sethostname("zos", 3);
   make_cgroups();
-  if (access("/farm.json", F_OK) == 0) {
-    error = copy_file("/farm.json", BOOT "/farm.json");
-    if (error != 0) say("can't copy", "/farm.json", error);
-  }
+  hand_on("/farm.json", BOOT "/farm.json");
+  hand_on("/extended", BOOT "/extended");
   for (;;) {
     supervise(&BOOT_PROGRAM);
     error = mount_image(BOOT "/system.erofs", SECOND);

@@ -1,6 +1,7 @@
 /* The two systems of the second stage: the one that runs, and the one to go to or back to. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +20,9 @@
 #define IN_MEMORY "init"
 
 /* Of each system there is one in BOOT for the one that runs, and one in BOOT/other. */
-static const char *const FILES[] = {"/system.erofs", "/boot.json", "/grid.json"};
+static const char *const FILES[] = {
+    "/system.erofs", "/boot.json", "/grid.json", "/measurements.json",
+};
 #define FILE_COUNT (sizeof FILES / sizeof *FILES)
 
 static const char *in(char *buffer, const char *folder, const char *name) {
@@ -45,9 +48,9 @@ int switch_systems(void) {
   for (size_t i = 0; i < FILE_COUNT; i++) {
     in(one, BOOT, FILES[i]);
     in(two, BOOT "/other", FILES[i]);
-    if (syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE) != 0) {
-      say("can't exchange", one, errno);
-    }
+    if (syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE) == 0) continue;
+    /* One of the two may have none: then it has it afterwards, and the other has not. */
+    if (rename(one, two) != 0 && rename(two, one) != 0) say("can't exchange", one, errno);
   }
   return 0;
 }

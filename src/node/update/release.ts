@@ -1,9 +1,11 @@
-import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { completeDraft, type Draft, startDraft } from '../../artifact/fetch.ts';
 import { fetchMetadata, type KnownMetadata, type Release } from '../../artifact/fetch-metadata.ts';
 import { ArtifactError, type BootRecord, type Versions } from '../../artifact/spec.ts';
 import { kernelReleaseOf, type Target } from '../../artifact/verify.ts';
-import { writeCpio } from '../../lib/cpio.ts';
+import { codeOf } from '../../lib/errors.ts';
+import { concatBytes } from '../../lib/bytes.ts';
+import { type CpioEntry, writeCpio } from '../../lib/cpio.ts';
 
 /** The newest release that any mirror could prove. */
 export type NewestRelease = {
@@ -71,10 +73,24 @@ export async function fetchSystem(wish: FetchWish, record: BootRecord): Promise<
   const system = release.target('system.erofs');
   const draft = await fetchWhole(wish, system, `${folder}/system.erofs.part`);
   await fetchWhole(wish, release.target('grid.json'), `${folder}/grid.json`);
+  await fetchMeasurements(wish);
   const { wireBytes, reusedBytes } = draft;
   const { versions } = release;
   const next = { ...record, mirror, systemSha256: system.sha256, versions, wireBytes, reusedBytes };
   await writeFile(`${folder}/boot.json`, JSON.stringify(next), { mode: 0o600 });
+}
+
+/** What an honest boot measures; a release of machines without a TPM has none. */
+async function fetchMeasurements(wish: FetchWish): Promise<void> {
+  const name = 'measurements.json';
+  let target: Target;
+  try {
+    target = wish.newest.release.target(name);
+  } catch (error) {
+    if (codeOf(error) === 'TARGET_MISSING') return;
+    throw error;
+  }
+  await fetchWhole(wish, target, `${wish.folder}/${name}`);
 }
 
 /** From now on PID 1 finds the new system when the agent asks for it. */
@@ -82,24 +98,32 @@ export async function offerSystem(folder: string): Promise<void> {
   await rename(`${folder}/system.erofs.part`, `${folder}/system.erofs`);
 }
 
-/**
- * Fetches kernel and first stage, and hands the farm file on in the same form as the boot media
- * did: an archive behind the first one.
- */
-export async function fetchKernel(
-  wish: FetchWish,
-  farmPath: string,
-): Promise<{ readonly kernel: string; readonly initramfs: string }> {
+/** Fetches kernel and first stage, checked in full, into a folder on a ramfs. */
+export async function fetchKernel(wish: FetchWish): Promise<FetchedKernel> {
   const { newest, folder } = wish;
   await emptyFolder(folder);
-  const kernel = `${folder}/vmlinuz`;
-  const initramfs = `${folder}/initramfs.cpio`;
-  await fetchWhole(wish, newest.release.target('vmlinuz'), kernel);
-  await fetchWhole(wish, newest.release.target('initramfs.cpio'), initramfs);
-  const bytes = new Uint8Array(await readFile(farmPath));
-  const farm = writeCpio([{ path: 'farm.json', kind: 'file', bytes, isExecutable: false }]);
-  await appendFile(initramfs, farm);
-  return { kernel, initramfs };
+  const files = { kernel: `${folder}/vmlinuz`, initramfs: `${folder}/initramfs.cpio` };
+  await fetchWhole(wish, newest.release.target('vmlinuz'), files.kernel);
+  await fetchWhole(wish, newest.release.target('initramfs.cpio'), files.initramfs);
+  return files;
+}
+
+export type FetchedKernel = { readonly kernel: string; readonly initramfs: string };
+
+/** Puts files behind a first stage, in the form in which boot servers put the farm file there. */
+export async function handOn(
+  initramfs: string,
+  files: Readonly<Record<string, string>>,
+): Promise<void> {
+  const members: CpioEntry[] = [];
+  for (const [path, from] of Object.entries(files)) {
+    const bytes = await readFile(from).catch(() => undefined);
+    if (bytes !== undefined) members.push({ path, kind: 'file', bytes });
+  }
+  // An archive begins at a multiple of four bytes, or the kernel does not find it.
+  const { size } = await stat(initramfs);
+  const padding = new Uint8Array((4 - (size % 4)) % 4);
+  await appendFile(initramfs, concatBytes(padding, writeCpio(members)));
 }
 
 /** Removes what was fetched and is not wanted, or no longer. */

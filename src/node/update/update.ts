@@ -4,9 +4,9 @@ import { readText } from '../../host/files.ts';
 import { takeLastWords } from '../../host/reset/pstore.ts';
 import { goToKernel, readyKernel, restartMachine } from '../../host/reset/restart.ts';
 import { hasWatchdogBitten } from '../../host/reset/watchdog.ts';
-import { extendPcr, OWN_PCR } from '../../host/tpm/pcr.ts';
 import { openTpm, TpmError } from '../../host/tpm/device.ts';
 import { codeOf } from '../../lib/errors.ts';
+import { EXTENDED_PATH, measureNext } from '../../attestation/apply.ts';
 import { parseBootRecord } from '../../artifact/spec.ts';
 import { type BadMarks, openBadMarks } from './bad-marks.ts';
 import { emptyFolder } from './release.ts';
@@ -92,7 +92,7 @@ async function markBad(wish: UpdateWish, marks: BadMarks, back: string): Promise
 async function measure(sha256: string): Promise<void> {
   try {
     await using tpm = await openTpm();
-    await extendPcr(tpm, OWN_PCR, sha256);
+    await measureNext(tpm, sha256);
   } catch (error) {
     if (error instanceof TpmError && codeOf(error) === 'TPM_ABSENT') return;
     throw error;
@@ -101,7 +101,7 @@ async function measure(sha256: string): Promise<void> {
 
 function kernelDoors({ folder, bootFolder }: UpdateWish): UpdaterParts['kernel'] {
   return {
-    farmPath: `${bootFolder}/farm.json`,
+    handedOn: { 'farm.json': `${bootFolder}/farm.json`, extended: EXTENDED_PATH },
     commandLine: async () => readFile('/proc/cmdline', 'utf8'),
     ready: readyKernel,
     mark: async (detail) => leaveMark(folder, { reason: 'update', detail }),

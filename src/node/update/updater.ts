@@ -10,6 +10,7 @@ import {
   emptyFolder,
   fetchKernel,
   fetchSystem,
+  handOn,
   lookForRelease,
   type NewestRelease,
   offerSystem,
@@ -52,7 +53,8 @@ export type UpdaterParts = {
 };
 
 export type KernelDoors = {
-  readonly farmPath: string;
+  /** What the next first stage finds in its archive, by name: where it lies now. */
+  readonly handedOn: Readonly<Record<string, string>>;
   /** What the kernel that runs was started with. */
   readonly commandLine: () => Promise<string>;
   readonly ready: (files: KernelFiles) => Promise<void>;
@@ -165,7 +167,10 @@ async function updateKernel(round: Round, newest: NewestRelease): Promise<number
   if (!judgement.may) return waitFor(round, wish, judgement);
   console.say(`update fetches kernel ${newest.kernel}`);
   const { otherFolder: folder } = supervisor;
-  const files = await fetchKernel({ newest, ...fetching(round, folder), signal }, kernel.farmPath);
+  const files = await fetchKernel({ newest, ...fetching(round, folder), signal });
+  // Before it is loaded: the list of what was measured goes along in the new kernel's archive.
+  await parts.measure(vmlinuz.sha256);
+  await handOn(files.initramfs, kernel.handedOn);
   const append = argumentsFor(await kernel.commandLine());
   const refusal = await kernel.ready({ ...files, append, signal }).then(
     () => undefined,
@@ -173,14 +178,10 @@ async function updateKernel(round: Round, newest: NewestRelease): Promise<number
   );
   await emptyFolder(folder);
   await kernel.mark(`to kernel ${newest.kernel.slice(0, 10)}`);
-  if (refusal === undefined) {
-    await parts.measure(vmlinuz.sha256);
-    console.say(`update goes to kernel ${newest.kernel} by kexec`);
-    kernel.go();
-  } else {
-    console.say(`update goes to kernel ${newest.kernel} by a restart: ${refusal}`);
-    kernel.restart();
-  }
+  const how = refusal === undefined ? 'kexec' : `a restart: ${refusal}`;
+  console.say(`update goes to kernel ${newest.kernel} by ${how}`);
+  if (refusal === undefined) kernel.go();
+  else kernel.restart();
   return LOOK_MS;
 }
 
