@@ -29,7 +29,7 @@ export async function printNodes(world: World): Promise<void> {
   const text =
     rows.length === 0
       ? `The grid ${grid.name} has no nodes yet; boot one with a token of \`zos farm token\`.\n`
-      : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}`;
+      : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}${wordsOn(known)}`;
   answer(world, known.map(valueOf), text);
 }
 
@@ -50,6 +50,24 @@ function rowOf(node: KnownNode, nowMs: number): string[] {
     heartbeat === null ? 'never' : `${formatDuration(Math.max(0, nowMs - heartbeat.atMs))} ago`,
   ];
 }
+
+/** What people should know of starts and updates: a line for each that did not go as it should. */
+function wordsOn(nodes: readonly KnownNode[]): string {
+  const words = nodes.flatMap(({ identity, heartbeat }) => {
+    const who = `Node ${shortId(identity.id)}`;
+    const last = heartbeat?.starts?.at(-1);
+    const isFault = last !== undefined && FAULTS.has(last.reason);
+    const what = last?.what === 'boot' ? 'the machine' : 'its agent';
+    const left = (heartbeat?.systemBad ?? []).map(
+      ({ sha256, reason }) => `${who} leaves release ${shortId(sha256)} alone: ${plain(reason)}.\n`,
+    );
+    if (!isFault) return left;
+    return [`${who}: ${what} was started anew (${last.reason}): ${plain(last.detail)}.\n`, ...left];
+  });
+  return words.length === 0 ? '' : `\n${words.join('')}`;
+}
+
+const FAULTS: ReadonlySet<string> = new Set(['panic', 'watchdog', 'agent-crash']);
 
 function provenIn({ offer, proof, class: counted }: KnownNode, nowMs: number): string {
   if (offer.class !== 'attested') return '-';
@@ -82,5 +100,9 @@ function valueOf(node: KnownNode): unknown {
     used,
     lastSeenMs,
     stages,
+    system: heartbeat?.system ?? null,
+    kernel: heartbeat?.kernel ?? null,
+    starts: heartbeat?.starts ?? [],
+    systemBad: heartbeat?.systemBad ?? [],
   };
 }

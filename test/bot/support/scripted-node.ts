@@ -39,6 +39,8 @@ export type NodeWish = {
   readonly refuses?: boolean;
   /** What every container of it has printed. */
   readonly log?: string;
+  /** What it says of its starts and its updates. */
+  readonly life?: Pick<Heartbeat, 'starts' | 'systemBad'>;
 };
 
 /**
@@ -78,6 +80,7 @@ export async function startNode(wish: NodeWish): Promise<ScriptedNode> {
     stages: [],
     keyKept: 'memory',
     agentStarts: 1,
+    ...wish.life,
   };
   await client.putHeartbeat(signEnvelope('heartbeat', beat, keys.signing));
   const send = async (said: Omit<Receipt, 'grid' | 'node' | 'seq' | 'atMs'>): Promise<void> => {
