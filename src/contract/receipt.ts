@@ -59,6 +59,8 @@ export const heartbeatSchema = z.strictObject({
   system: idSchema.nullable(),
   /** Names the kernel and first stage that run, as a release of the kind `kernel`. */
   kernel: idSchema.nullable().optional(),
+  /** Whether the node may still go back by itself from the system that runs. */
+  isOnTrial: z.boolean().optional(),
   /** Releases that the node tried and left again. */
   systemBad: z.array(badMarkSchema).max(BAD_MARKS_MAX).optional(),
   addresses: z.array(z.string().max(50)).max(32),

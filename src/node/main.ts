@@ -199,12 +199,14 @@ async function openUpdateOf(ground: Ground, held: Held): Promise<Update> {
   });
 }
 
-function lifeOf({ boot, console, disk, agentStarts }: Ground, update: Update): AgentParts['life'] {
+function lifeOf(ground: Ground, update: Update): AgentParts['life'] {
+  const { boot, console, disk, agentStarts, supervisor } = ground;
   return async () => ({
     bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
     uptimeMs: sinceKernelStartMs(),
     memory: { totalBytes: totalmem(), availableBytes: freemem() },
     system: boot.record.systemSha256,
+    isOnTrial: await supervisor.isOnTrial(),
     addresses: ownAddresses().slice(0, 32),
     stages: [...console.stages],
     keyKept: disk.path === null ? 'memory' : 'disk',

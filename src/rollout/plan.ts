@@ -126,6 +126,8 @@ export type NodeWord = {
   /** By kind, the release that runs. */
   readonly runs: Readonly<Record<ReleaseKind, string | null>>;
   readonly bad: readonly BadMark[];
+  /** Whether it may still go back by itself. */
+  readonly isOnTrial: boolean;
 };
 
 export type Outcome = { readonly end: 'good' } | { readonly end: 'bad'; readonly because: string };
@@ -138,7 +140,8 @@ export function outcomeOf(
 ): Outcome | undefined {
   const mark = word.bad.find((each) => each.sha256 === turn.release && !isForgiven(each, policy));
   if (mark !== undefined) return { end: 'bad', because: mark.reason };
-  return word.runs[turn.what] === turn.release ? { end: 'good' } : undefined;
+  const isThere = word.runs[turn.what] === turn.release && !word.isOnTrial;
+  return isThere ? { end: 'good' } : undefined;
 }
 
 /** How a turn ended that is past its time, of a node that was heard of then, or never. */

@@ -4,6 +4,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/lib/units.ts';
 import {
   decideTurn,
   mayUpdate,
+  type NodeWord,
   outcomeOf,
   overdueOutcome,
   TURN_MS,
@@ -160,9 +161,11 @@ test.each([
 test('a turn ends by what its node signed, and badly when it said nothing in time', () => {
   const open = turn('n1');
   const runs = { system: OTHER, kernel: null };
-  const outcome = (word: Parameters<typeof outcomeOf>[1]) => outcomeOf(open, word, policy);
+  const outcome = (word: Omit<NodeWord, 'isOnTrial'>, isOnTrial = false) =>
+    outcomeOf(open, { ...word, isOnTrial }, policy);
   expect(outcome({ runs, bad: [] })).toBeUndefined();
   expect(outcome({ runs: { ...runs, kernel: RELEASE }, bad: [] })).toBeUndefined();
+  expect(outcome({ runs: { ...runs, system: RELEASE }, bad: [] }, true)).toBeUndefined();
   expect(outcome({ runs: { ...runs, system: RELEASE }, bad: [] })).toEqual({ end: 'good' });
   expect(outcome({ runs, bad: [mark] })).toEqual({ end: 'bad', because: mark.reason });
   expect(overdueOutcome(null, NOW_MS)).toEqual({ end: 'bad', because: 'it did not come back' });

@@ -69,6 +69,9 @@ function releasesOf({ said, policy }: FarmUpdates, nodes: readonly KnownNode[]):
       const beat = nodes.find(({ identity }) => identity.id === node)?.heartbeat;
       const runs = what === 'system' ? beat?.system : beat?.kernel;
       const mark = beat?.systemBad?.find(({ sha256 }) => sha256 === release);
+      if (runs === release && beat?.isOnTrial === true) {
+        return { node, state: 'at it', because: 'it runs, and may still go back by itself', atMs };
+      }
       if (runs === release) return { node, state: 'has it', because: '', atMs };
       if (mark !== undefined) return { node, state: 'bad', because: mark.reason, atMs };
       return { node, state: STANDINGS[state], because, atMs };

@@ -174,11 +174,11 @@ function putTurn(sql: Sql, { policyVersion = 0, ...entry }: Entry): void {
 
 /** What a node's sign of life says of its turns, and of releases that it found bad. */
 export function followTurns(transaction: Transaction, heartbeat: Heartbeat, nowMs: number): void {
-  const { node, system, kernel, systemBad: bad = [] } = heartbeat;
+  const { node, system, kernel, systemBad: bad = [], isOnTrial = false } = heartbeat;
   const farmRow = transaction.one('SELECT farm FROM nodes WHERE id = :node', { node });
   const farm = farmRow === undefined ? null : textOrNullIn(farmRow, 'farm');
   if (farm === null) return;
-  const word = { runs: { system, kernel: kernel ?? null }, bad };
+  const word = { runs: { system, kernel: kernel ?? null }, bad, isOnTrial };
   const policy = policyOf(transaction, farm);
   for (const { sha256: release, what, reason: because, policyVersion } of bad) {
     if (isBad(transaction, { node, release, policy })) continue;

@@ -16,7 +16,11 @@ export function nextSeq(): number {
 }
 
 export type Ask = { readonly to?: string; readonly what?: ReleaseKind };
-export type Say = { readonly system?: string; readonly bad?: readonly BadMark[] };
+export type Say = {
+  readonly system?: string;
+  readonly bad?: readonly BadMark[];
+  isOnTrial?: boolean;
+};
 
 /** A farm of so many nodes, and what its farmer and its nodes do. */
 export async function openFarm(directory: TestDirectory, count: number) {
@@ -47,7 +51,10 @@ export async function openFarm(directory: TestDirectory, count: number) {
     const identity = verifyIdentity(directory.own.document);
     return openTurnAnswer(answer, identity, { grid: GRID, node: node.id, wish });
   };
-  const beat = async (node: Person, { system = OLD, bad = [] }: Say = {}): Promise<void> => {
+  const beat = async (
+    node: Person,
+    { system = OLD, bad = [], isOnTrial = false }: Say = {},
+  ): Promise<void> => {
     const heartbeat = {
       ...LIFE,
       grid: GRID,
@@ -56,6 +63,7 @@ export async function openFarm(directory: TestDirectory, count: number) {
       atMs: clock.nowMs,
       system,
       systemBad: bad,
+      isOnTrial,
     };
     await client.putHeartbeat(signEnvelope('heartbeat', heartbeat, node.keys.signing));
   };

@@ -104,6 +104,18 @@ test('a node that is there and still runs the old one is no success either', asy
   expect(short(await ask(b))).toContain('it still ran the release before when its time was over');
 });
 
+test('the next node waits while the one before may still go back by itself', async () => {
+  await using directory = await openDirectory();
+  const { nodes, sign, ask, beat } = await openFarm(directory, 4);
+  const [a, b] = nodes as Four;
+  await sign();
+  await ask(a);
+  await beat(a, { system: NEW, isOnTrial: true });
+  expect(short(await ask(b))).toContain('SHARE_TAKEN');
+  await beat(a, { bad: [markOf(directory.clock, 1)] });
+  expect(short(await ask(b))).toContain(`node ${a.id.slice(0, 10)}`);
+});
+
 test('outside of the window nobody gets a turn, and the farmer can stop a release', async () => {
   await using directory = await openDirectory();
   const { nodes, sign, ask } = await openFarm(directory, 2);
