@@ -61,7 +61,7 @@ export const SECOND_MODULES: readonly ModuleGroup[] = [
   { why: 'memory errors', names: words('amd64_edac sb_edac skx_edac i10nm_edac') },
   { why: 'chance and memory of virtual machines', names: words('virtio_rng virtio_balloon') },
   { why: 'time of virtual machines', names: words('ptp_kvm hv_utils') },
-  { why: 'firmware variables and crash records', names: words('efivarfs efi_pstore ramoops') },
+  { why: 'firmware variables and crash records', names: words('efivarfs efi_pstore') },
 ];
 
 type Firmware = {

@@ -2,8 +2,7 @@ import { ArtifactError } from './spec.ts';
 
 /**
  * What every kernel of ours is started with. erofs is mounted from a file on the root file system,
- * which a ramfs can do and a tmpfs can not; a crash restarts the machine, and leaves its last words
- * in memory of its own, far from both ends, where loaders put what they fetch; the kernel takes no
+ * which a ramfs can do and a tmpfs can not; a crash restarts the machine; the kernel takes no
  * module, kernel or memory image that is not signed, whoever asks (kernel_lockdown(7)).
  */
 export const KERNEL_ARGUMENTS = [
@@ -11,7 +10,6 @@ export const KERNEL_ARGUMENTS = [
   'quiet',
   'loglevel=4',
   'panic=10',
-  'reserve_mem=64K:256M:last-words',
   'lockdown=integrity',
   'module.sig_enforce=1',
 ] as const;

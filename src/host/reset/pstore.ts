@@ -4,15 +4,12 @@ import { loadModule } from '../modules.ts';
 import { isMountPoint, mount } from '../mount.ts';
 
 const PSTORE_PATH = '/sys/fs/pstore';
-/**
- * Where a kernel that panics leaves its last words for the next one: memory that the kernel's own
- * arguments keep for it (src/artifact/command-line.ts). Only a restart without loss of power keeps
- * it, which is what a panic ends in.
- */
-const RAMOOPS = 'mem_name=last-words record_size=0x4000 console_size=0 ftrace_size=0 pmsg_size=0';
 const LAST_WORDS = /Kernel panic - not syncing: (?<words>.*)/u;
 
-/** From now on a panic leaves its last words: in firmware's variables, or in memory. */
+/**
+ * From now on a panic leaves its last words in the firmware: by ACPI's Error Record Serialization
+ * Table, which the kernel drives by itself, or else in a variable of UEFI.
+ */
 export async function keepLastWords(index: ModuleIndex, signal?: AbortSignal): Promise<void> {
   const isUefi = await access('/sys/firmware/efi').then(
     () => true,
@@ -21,8 +18,6 @@ export async function keepLastWords(index: ModuleIndex, signal?: AbortSignal): P
   const abort = signal === undefined ? {} : { signal };
   if (isUefi) {
     await loadModule(index, { name: 'efi_pstore', parameters: 'pstore_disable=N', ...abort });
-  } else {
-    await loadModule(index, { name: 'ramoops', parameters: RAMOOPS, ...abort });
   }
   if (await isMountPoint(PSTORE_PATH)) return;
   const options = ['nosuid', 'nodev', 'noexec'];
