@@ -98,11 +98,18 @@ A BIOS, WITH THE LOADER THAT CHECKS (recommended): boot file zos/zos-bios.pxe, b
     option arch code 93 = unsigned integer 16;
     next-server 192.0.2.1;
     if option arch = 00:00 { filename "zos/zos-bios.pxe"; }
-  The machine then asks by DHCP for its farm file: serve this folder by HTTP too, and give option
-  67 its address to everybody who is not a PXE ROM: http://192.0.2.1/zos/farm.json
+  The started system asks by DHCP as UEFI does for HTTP boot (option 60 "HTTPClient"), and fetches
+  the farm.json beside the address that it gets: serve this folder by HTTP too, and answer
   dnsmasq
-    dhcp-vendorclass=set:pxe,PXEClient
-    dhcp-boot=tag:!pxe,http://192.0.2.1/zos/farm.json
+    dhcp-vendorclass=set:http,HTTPClient
+    dhcp-option-force=tag:http,60,HTTPClient
+    dhcp-boot=tag:http,http://192.0.2.1/zos/farm.json
+  ISC dhcpd
+    class "http" {
+      match if substring (option vendor-class-identifier, 0, 10) = "HTTPClient";
+      option vendor-class-identifier "HTTPClient";
+      filename "http://192.0.2.1/zos/farm.json";
+    }
 
 iPXE, BIOS OR UEFI: script zos/boot.ipxe, by HTTP or TFTP
   It checks nothing: the node finds out by itself what it fetches after that.
@@ -124,7 +131,7 @@ const UEFI_README = `Zero-OS, for UEFI HTTP boot with Secure Boot
 
 2. Tell machines by DHCP where it is: option 60 "HTTPClient", option 67 the address of zos.efi
   dnsmasq
-    dhcp-match=set:http,option:client-arch,16
+    dhcp-vendorclass=set:http,HTTPClient
     dhcp-option-force=tag:http,60,HTTPClient
     dhcp-boot=tag:http,http://192.0.2.1/zos/zos.efi
   ISC dhcpd
@@ -133,7 +140,7 @@ const UEFI_README = `Zero-OS, for UEFI HTTP boot with Secure Boot
       option vendor-class-identifier "HTTPClient";
       filename "http://192.0.2.1/zos/zos.efi";
     }
-  The machine reads its farm file from the same folder: give the booted system the same option 67.
+  The started system asks in the same way and reads the farm.json beside zos.efi.
 
 3. Take the keys into each machine's firmware, once:
   a. Firmware setup > Secure Boot > delete all keys ("setup mode", "reset to setup mode").

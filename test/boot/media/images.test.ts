@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { makeDiscImage } from '../../boot/media/disc.ts';
-import { makeStick } from '../../boot/media/stick.ts';
-import { FARM_AREA, readFarmArea, writeFarmArea } from '../../src/artifact/farm-area.ts';
-import { run } from '../../src/host/exec.ts';
-import { textOf, utf8 } from '../../src/lib/bytes.ts';
-import { KiB, MINUTE_MS } from '../../src/lib/units.ts';
+import { makeDiscImage } from '../../../boot/media/disc.ts';
+import { makeStick } from '../../../boot/media/stick.ts';
+import { FARM_AREA, readFarmArea, writeFarmArea } from '../../../src/artifact/farm-area.ts';
+import { run } from '../../../src/host/exec.ts';
+import { textOf, utf8 } from '../../../src/lib/bytes.ts';
+import { KiB, MINUTE_MS } from '../../../src/lib/units.ts';
 
 // Whether others read what we write: libblkid the tables, mtools the FAT, xorriso the disc.
 let folder: string;

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findLocalMedia } from '../../boot/program/local-media.ts';
-import { FARM_AREA, writeFarmArea } from '../../src/artifact/farm-area.ts';
-import { concatBytes, utf8 } from '../../src/lib/bytes.ts';
-import { codeOf } from '../../src/lib/errors.ts';
+import { findLocalMedia } from '../../../boot/program/local-media.ts';
+import { FARM_AREA, writeFarmArea } from '../../../src/artifact/farm-area.ts';
+import { concatBytes, utf8 } from '../../../src/lib/bytes.ts';
+import { codeOf } from '../../../src/lib/errors.ts';
 
 // Devices as files, found through a folder laid out like /sys: the same reads as on a machine.
 let folder: string;
