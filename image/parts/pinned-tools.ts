@@ -11,6 +11,7 @@ const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
 export const BUILD_PACKAGES: readonly string[] = [
   'erofs-utils',
   'kmod',
+  'systemd-boot-efi',
   'busybox-static',
   'grub-common',
   'grub-pc-bin',
