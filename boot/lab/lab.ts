@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { MiB } from '../../src/lib/units.ts';
 import { run } from '../../src/host/exec.ts';
 import { addNamespace } from '../../src/host/lab/netns.ts';
-import type { Accelerator } from '../../src/host/lab/qemu.ts';
+import { type Accelerator, BLANK_VARIABLES_PATH } from '../../src/host/lab/qemu.ts';
 import { makeTpm, startTpm, type TpmMaker } from '../../src/host/lab/swtpm.ts';
 import { runIp } from '../../src/host/net/ip.ts';
 import { openDhcp } from '../serve/wire.ts';
@@ -185,9 +185,6 @@ async function makeDisk({ folder }: Claim, { name, lengthMiB }: Disk): Promise<s
   await chmod(path, 0o600);
   return path;
 }
-
-/** Variables of a machine that nobody has set up yet: Secure Boot has no keys (setup mode). */
-const BLANK_VARIABLES_PATH = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
 async function makeFirmware(
   { folder }: Claim,

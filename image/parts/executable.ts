@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { run } from '../../src/host/exec.ts';
@@ -7,6 +7,7 @@ import { MINUTE_MS } from '../../src/lib/units.ts';
 import { sha256OfFile } from '../debian/packages.ts';
 import { UPDATE_COMMAND } from '../debian/pins.ts';
 import { ImageError } from '../errors.ts';
+import { withoutLocales } from './locales.ts';
 import { makeOnce } from './phase.ts';
 import type { Pins } from '../debian/pins.ts';
 import type { Paths } from '../paths.ts';
@@ -14,6 +15,9 @@ import type { Paths } from '../paths.ts';
 const ENTRY = 'image/entry.ts';
 /** Without a seed the code cache is another one at every build; other seeds make V8 reject it. */
 const FIXED_SEED = '--random-seed=1';
+
+/** Changes with what `locales.ts` leaves out, so that a stripped Node is made again. */
+const LOCALES_NOTE = 'English only';
 
 export type Executable = {
   readonly path: string;
@@ -75,13 +79,14 @@ async function stripNode(wish: { node: string; work: string; sha256: string }): 
   }
   return makeOnce({
     path: join(wish.work, 'node-stripped'),
-    key: wish.sha256,
+    key: sha256Hex(utf8(`${wish.sha256} ${LOCALES_NOTE}`)),
     make: async (part) => {
       await run({
         file: 'strip',
         args: ['--strip-all', '-o', part, wish.node],
         deadlineMs: MINUTE_MS,
       });
+      await writeFile(part, withoutLocales(await readFile(part)));
     },
   });
 }

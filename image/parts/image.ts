@@ -13,6 +13,7 @@ import { makeExecutable } from './executable.ts';
 import { makeInit } from './init.ts';
 import { closeModules, readKernelModules } from './module-set.ts';
 import { stageEntries } from './stage-entries.ts';
+import { makeUki } from './uki.ts';
 import type { CpioEntry } from '../../src/lib/cpio.ts';
 import type { Pins } from '../debian/pins.ts';
 import type { Paths } from '../paths.ts';
@@ -57,8 +58,16 @@ export async function buildImage(wish: BuildWish): Promise<Built> {
   const first = await phase('first stage', async () => makeFirst(wish, stage));
   const second = await phase('second stage', async () => makeSecond(wish, stage));
   const initramfs = await phase('initramfs', async () => makeInitramfs(wish, { kernel, first }));
-  const vmlinuz = `boot/vmlinuz-${pins.kernel.release}`;
-  await publish(join(folders.get(pins.kernel.package) ?? '', vmlinuz), paths.release, 'vmlinuz');
+  const initramfsPath = join(paths.work, 'initramfs.cpio');
+  await phase('unified kernel image', async () =>
+    makeUki({
+      folders,
+      kernel: pins.kernel,
+      version: wish.version,
+      initramfsPath,
+      folder: paths.work,
+    }),
+  );
   const loaders = await phase('BIOS loaders', async () =>
     makeLoaders({ folders, publicKeyPath: paths.loaderKey, work: paths.work }),
   );
@@ -139,8 +148,8 @@ async function makeInitramfs(wish: BuildWish, { kernel, first }: Initramfs): Pro
 }
 
 /** Puts a finished file where it is served from, in one step: nobody ever reads half of one. */
-async function publish(path: string, folder: string, name = basename(path)): Promise<void> {
-  const part = join(folder, `${name}.part`);
+async function publish(path: string, folder: string): Promise<void> {
+  const part = join(folder, `${basename(path)}.part`);
   await copyFile(path, part);
-  await rename(part, join(folder, name));
+  await rename(part, join(folder, basename(path)));
 }

@@ -90,6 +90,9 @@ export function qemuArgs(machine: Machine): string[] {
 /** Debian's build with Secure Boot, whose variables only code in system management mode writes. */
 const UEFI_CODE_PATH = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd';
 
+/** Variables of a machine that nobody has set up yet: Secure Boot has no keys (setup mode). */
+export const BLANK_VARIABLES_PATH = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+
 function firmwareArgs({ uefi }: Machine): string[] {
   if (uefi === undefined) return ['-machine', 'q35,graphics=off'];
   const flash = `if=pflash,format=raw`;
