@@ -7,7 +7,7 @@ import { MINUTE_MS } from '../../src/lib/units.ts';
 import { sha256OfFile } from '../debian/packages.ts';
 import { UPDATE_COMMAND } from '../debian/pins.ts';
 import { ImageError } from '../errors.ts';
-import { withoutLocales } from './locales.ts';
+import { withoutUnused } from './unused.ts';
 import { makeOnce } from './phase.ts';
 import type { Pins } from '../debian/pins.ts';
 import type { Paths } from '../paths.ts';
@@ -16,8 +16,8 @@ const ENTRY = 'image/entry.ts';
 /** Without a seed the code cache is another one at every build; other seeds make V8 reject it. */
 const FIXED_SEED = '--random-seed=1';
 
-/** Changes with what `locales.ts` leaves out, so that a stripped Node is made again. */
-const LOCALES_NOTE = 'English only';
+/** Changes with what `unused.ts` overwrites, so that a stripped Node is made again. */
+const UNUSED_NOTE = 'no compiler, English only';
 
 export type Executable = {
   readonly path: string;
@@ -79,14 +79,14 @@ async function stripNode(wish: { node: string; work: string; sha256: string }): 
   }
   return makeOnce({
     path: join(wish.work, 'node-stripped'),
-    key: sha256Hex(utf8(`${wish.sha256} ${LOCALES_NOTE}`)),
+    key: sha256Hex(utf8(`${wish.sha256} ${UNUSED_NOTE}`)),
     make: async (part) => {
       await run({
         file: 'strip',
         args: ['--strip-all', '-o', part, wish.node],
         deadlineMs: MINUTE_MS,
       });
-      await writeFile(part, withoutLocales(await readFile(part)));
+      await writeFile(part, withoutUnused(await readFile(part)));
     },
   });
 }
