@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BootServer, openBootServer, type ServeEvent } from '../serve/server.ts';
+import type { FirstPrograms } from '../serve/wire.ts';
 import { type Bot, openBot } from './bot.ts';
 import { type Directory, startDirectory } from './directory.ts';
 import { makeFarm } from './farm.ts';
@@ -27,8 +28,8 @@ export type ServicesWish = ReleaseWish & {
   readonly consoles?: readonly string[];
   /** A first stage that machines boot in place of the release's own. */
   readonly firstStagePath?: string;
-  /** Sends the machines on the wire to the script of the boot server. */
-  readonly startDhcp: (wish: { readonly scriptUrl: string }) => Promise<void>;
+  /** Sends the machines on the wire to the boot server. */
+  readonly startDhcp: (programs: FirstPrograms) => Promise<void>;
 };
 
 /** The grid's name; it stands in everything that is signed. */
@@ -68,7 +69,9 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
       onEvent: wish.onFetch,
     }),
   );
-  await wish.startDhcp({ scriptUrl: bootServer.scriptUrl });
+  const { scriptUrl, efiUrl } = bootServer;
+  const efiPath = join(root, 'dist/release/zos.efi');
+  await wish.startDhcp({ scriptUrl, efiUrl, efiPath });
   onEvent({ subject: 'boot server', state: 'done', text: `DHCP and ${bootServer.url}` });
   const open = stack.move();
   const imagesUrl = `${bootServer.url}/images`;

@@ -6,7 +6,7 @@ import { addNamespace } from '../../src/host/lab/netns.ts';
 import { type Accelerator, BLANK_VARIABLES_PATH } from '../../src/host/lab/qemu.ts';
 import { makeTpm, startTpm, type TpmMaker } from '../../src/host/lab/swtpm.ts';
 import { runIp } from '../../src/host/net/ip.ts';
-import { openDhcp } from '../serve/wire.ts';
+import { type FirstPrograms, openDhcp } from '../serve/wire.ts';
 import { type Claim, claimLab } from './claim.ts';
 import { type ConsoleLine, type Guest, type GuestWish, type Place, startGuest } from './guest.ts';
 import { chooseAccelerator } from './kvm.ts';
@@ -35,8 +35,8 @@ export type Lab = AsyncDisposable & {
   /** For files that live as long as the lab. */
   readonly folder: string;
   readonly accelerator: Accelerator;
-  /** DHCP for the wire, .100 to .199; iPXE is sent to the script. */
-  readonly startDhcp: (wish: { readonly scriptUrl: string }) => Promise<void>;
+  /** DHCP for the wire, .100 to .199, which sends firmware to its program. */
+  readonly startDhcp: (programs: FirstPrograms) => Promise<void>;
   /** A new machine on the wire, switched on. */
   readonly startGuest: (wish: GuestWish) => Promise<Guest>;
   /** The address that DHCP gave to a MAC address, if it did. */
@@ -129,15 +129,12 @@ async function acceleratorOf({ accelerator, kernelPath }: LabWish): Promise<Acce
   return kernelPath === undefined ? 'tcg' : chooseAccelerator(kernelPath);
 }
 
-async function startDhcp(
-  { wish, claim, stack }: State,
-  dhcp: { scriptUrl: string },
-): Promise<void> {
+async function startDhcp({ wish, claim, stack }: State, programs: FirstPrograms): Promise<void> {
   const { prefix, prefix6, netns } = claim;
   const addresses = { from: `${prefix}.100`, to: `${prefix}.199`, prefix6: `${prefix6}::` };
   const onLine = wish.onDhcpLine === undefined ? {} : { onLine: wish.onDhcpLine };
   const folder = join(claim.folder, 'dhcp');
-  stack.use(await openDhcp({ netns, link: BRIDGE, folder, addresses, ...dhcp, ...onLine }));
+  stack.use(await openDhcp({ netns, link: BRIDGE, folder, addresses, ...programs, ...onLine }));
 }
 
 async function addGuest(state: State, wish: GuestWish): Promise<Guest> {

@@ -1,15 +1,25 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SECOND_MS } from '../../src/lib/units.ts';
+import { ZosError } from '../../src/lib/errors.ts';
 import type { Loader } from '../../src/artifact/command-line.ts';
-import { ArtifactError, type BootMedia, parseBootMedia } from '../../src/artifact/spec.ts';
+import {
+  ArtifactError,
+  type BootMedia,
+  MEDIA_BYTES_MAX,
+  mirrorSchema,
+  parseBootMedia,
+} from '../../src/artifact/spec.ts';
+import { fetchBytes } from '../../src/host/http.ts';
 import { loadModulesForDevices, readModuleIndex } from '../../src/host/modules.ts';
+import type { Lease } from '../../src/host/net/dhcp.ts';
+import { listLinks } from '../../src/host/net/ip.ts';
 import type { BootConsole } from './console.ts';
 import { findLocalMedia, type LocalMedia } from './local-media.ts';
 
 export type FoundMedia = {
   readonly media: BootMedia;
-  /** Where it lay: `initramfs`, or `local DEVICE`. */
+  /** Where it lay: `initramfs`, `local DEVICE`, or `network URL`. */
   readonly source: string;
 };
 
@@ -19,24 +29,56 @@ const PAUSE_MS = SECOND_MS;
 
 /**
  * What a farmer tells this machine, from the first place that has it: beside the first stage in
- * memory, then a stick, disk or disc. `loader` is who loaded the kernel: one on local media says
- * that such a medium is there, so it is waited for. Throws `ArtifactError`.
+ * memory, then a stick, disk or disc, then beside what DHCP says the firmware was sent to. `loader`
+ * is who loaded the kernel: one on local media says that such a medium is there, so it is waited for.
+ * Throws `ArtifactError`.
  */
 export async function findMedia(wish: {
   readonly path: string;
   readonly console: BootConsole;
   readonly loader: Loader | null;
+  readonly leases: readonly Lease[];
 }): Promise<FoundMedia> {
-  const { path, console, loader } = wish;
+  const { path, console, loader, leases } = wish;
   const bytes = await readFile(path).catch(() => undefined);
   if (bytes !== undefined) return { media: parseBootMedia(bytes), source: 'initramfs' };
   const local = await findLocal(console, loader === 'local' ? LOCAL_WAIT_MS : 0);
   if (local !== undefined) return { media: local.media, source: `local ${local.device}` };
+  for (const url of await farmUrls(leases)) {
+    const media = await fetchMedia(url, console);
+    if (media !== undefined) return { media, source: `network ${url}` };
+  }
   throw new ArtifactError(
     'TARGET_MISSING',
     'Nothing told this machine where to boot from; use a boot server, or a stick, of a farmer.',
     { facts: { artifact: 'farm.json' } },
   );
+}
+
+/**
+ * The `farm.json` beside what DHCP told, with the card's own address, by which a boot server knows
+ * its machines. Nobody vouches for it, nor for what lies there: see `BootMedia`.
+ */
+async function farmUrls(leases: readonly Lease[]): Promise<string[]> {
+  const links = await listLinks();
+  return leases.flatMap(({ link, bootFile }) => {
+    const isUrl = mirrorSchema.safeParse(bootFile).success;
+    const url = isUrl ? URL.parse('farm.json', bootFile) : null;
+    const mac = links.find(({ name }) => name === link)?.mac;
+    if (url === null || mac === undefined) return [];
+    url.searchParams.set('mac', mac);
+    return [url.href];
+  });
+}
+
+async function fetchMedia(url: string, console: BootConsole): Promise<BootMedia | undefined> {
+  try {
+    return parseBootMedia(await fetchBytes({ url, bytesMax: MEDIA_BYTES_MAX }));
+  } catch (error) {
+    if (!(error instanceof ZosError)) throw error;
+    console.refused({ artifact: 'farm.json', error, mirror: url });
+    return undefined;
+  }
 }
 
 /** Each look is after the drivers of what was found by the look before. */

@@ -18,9 +18,9 @@ const RESOLVER_PATH = '/run/resolv.conf';
 /**
  * From no driver to an address. The firewall drops everything from outside before the first card is
  * even known, and when it can't be loaded the machine stays off the network: that throws. Waiting
- * for a card, a cable or an answer has no end, and is told.
+ * for a card, a cable or an answer has no end, and is told. Answers what DHCP told.
  */
-export async function bringUpNetwork(console: BootConsole): Promise<void> {
+export async function bringUpNetwork(console: BootConsole): Promise<Lease[]> {
   const index = await readModuleIndex();
   await loadModules(index, FIREWALL_MODULES);
   await loadRules(hostRules());
@@ -33,6 +33,7 @@ export async function bringUpNetwork(console: BootConsole): Promise<void> {
   }
   const lines = leases.flatMap(({ nameServers }) => nameServers.map((ip) => `nameserver ${ip}\n`));
   await writeFile(RESOLVER_PATH, lines.slice(0, 3).join(''));
+  return leases;
 }
 
 async function lease(console: BootConsole): Promise<Lease[]> {

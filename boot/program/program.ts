@@ -55,8 +55,8 @@ async function boot(console: BootConsole): Promise<void> {
   // Expiry is only as good as the clock: it is never before this image was made.
   const nowMs = await raiseClock(Date.parse(release.notBefore));
   console.reached('clock', new Date(nowMs).toISOString());
-  await bringUpNetwork(console);
-  const { media, source } = await findMedia({ path: MEDIA_PATH, console, loader });
+  const leases = await bringUpNetwork(console);
+  const { media, source } = await findMedia({ path: MEDIA_PATH, console, loader, leases });
   console.reached('media', source);
   await mkdir(FOLDER, { recursive: true });
   const { mirrors } = media;

@@ -15,7 +15,9 @@ export type Farm = {
 };
 
 export type MediaPool = {
-  /** The `farm.cpio` of a machine: the same for the same MAC address. */
+  /** The `farm.json` of a machine: the same for the same MAC address. */
+  readonly jsonFor: (mac: string) => Uint8Array;
+  /** The same as an archive that the kernel unpacks beside the first stage: `farm.cpio`. */
   readonly cpioFor: (mac: string) => Uint8Array;
   readonly handedOut: () => number;
 };
@@ -39,13 +41,15 @@ export function openMediaPool(farm: Farm): MediaPool {
     tokens.set(mac, token);
     return token;
   };
+  const jsonFor = (mac: string): Uint8Array => {
+    const { grid, mirrors, farmer } = farm;
+    const media: BootMedia = { grid, mirrors: [...mirrors], token: take(mac), farmer };
+    return utf8(JSON.stringify(media));
+  };
   return {
     handedOut: () => handedOut,
-    cpioFor: (mac) => {
-      const { grid, mirrors, farmer } = farm;
-      const media: BootMedia = { grid, mirrors: [...mirrors], token: take(mac), farmer };
-      return writeCpio([{ path: 'farm.json', kind: 'file', bytes: utf8(JSON.stringify(media)) }]);
-    },
+    jsonFor,
+    cpioFor: (mac) => writeCpio([{ path: 'farm.json', kind: 'file', bytes: jsonFor(mac) }]),
   };
 }
 

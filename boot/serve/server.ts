@@ -40,6 +40,8 @@ export type BootServerWish = {
 export type BootServer = AsyncDisposable & {
   readonly url: string;
   readonly scriptUrl: string;
+  /** The unified kernel image, for firmware that fetches by itself. */
+  readonly efiUrl: string;
   /** Bytes of bodies that a client got so far. */
   readonly sentBytes: (client: string) => number;
   readonly tokensHandedOut: () => number;
@@ -47,7 +49,8 @@ export type BootServer = AsyncDisposable & {
 
 const CONNECTIONS_MAX = 512;
 const CLIENTS_MAX = 4096;
-const RELEASE_FILE = /^(?:vmlinuz|initramfs\.cpio|system\.erofs|grid\.json|sbom\.spdx\.json)$/u;
+const RELEASE_FILE =
+  /^(?:vmlinuz|zos\.efi|initramfs\.cpio|system\.erofs|grid\.json|sbom\.spdx\.json)$/u;
 const METADATA_FILE = /^metadata\/(?:[1-9][0-9]{0,5}\.root|timestamp|snapshot|targets)\.json$/u;
 const IMAGE_FILE = /^images\/[A-Za-z0-9][\w.-]{0,127}$/u;
 
@@ -71,6 +74,7 @@ export async function openBootServer(wish: BootServerWish): Promise<BootServer> 
   return {
     url,
     scriptUrl: `${url}/boot.ipxe`,
+    efiUrl: `${url}/zos.efi`,
     sentBytes: (client) => sent.get(client) ?? 0,
     tokensHandedOut: pool.handedOut,
     [Symbol.asyncDispose]: async () => {
@@ -112,9 +116,12 @@ async function bodyOf(
   if (path === 'boot.ipxe') {
     return bytesBody(bootScript({ url, consoles: wish.consoles ?? CONSOLES }), 'text/plain');
   }
-  if (path === 'farm.cpio') {
+  if (path === 'farm.cpio' || path === 'farm.json') {
     const mac = parseMac(target.searchParams.get('mac') ?? '');
-    return mac === undefined ? undefined : bytesBody(pool.cpioFor(mac), 'application/x-cpio');
+    if (mac === undefined) return undefined;
+    return path === 'farm.json'
+      ? bytesBody(pool.jsonFor(mac), 'application/json')
+      : bytesBody(pool.cpioFor(mac), 'application/x-cpio');
   }
   if (path === 'initramfs.cpio' && wish.firstStagePath !== undefined) {
     return fileBody(wish.firstStagePath);

@@ -1,6 +1,6 @@
-import { access, chown, mkdir, rm } from 'node:fs/promises';
+import { access, chmod, chown, copyFile, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import { DNSMASQ_USER_ID, type DnsmasqWish, startDnsmasq } from '../../src/host/lab/dnsmasq.ts';
 import { type Address, type Link, listLinks } from '../../src/host/net/ip.ts';
@@ -29,9 +29,18 @@ export async function findWire(interfaceName: string): Promise<Wire> {
 export type DhcpWish = Pick<DnsmasqWish, 'netns' | 'onLine'> & {
   readonly link: string;
   readonly addresses: DnsmasqWish['addresses'];
-  readonly scriptUrl: string;
-  /** For its leases; made here, and removed at the end. */
+  /** For its leases and what it serves; made here, and removed at the end. */
   readonly folder: string;
+} & FirstPrograms;
+
+/** What firmware is sent to. */
+export type FirstPrograms = {
+  /** For iPXE. */
+  readonly scriptUrl: string;
+  /** The unified kernel image, for UEFI over HTTP. */
+  readonly efiUrl?: string;
+  /** The same as a file, for UEFI over TFTP; iPXE without, which Secure Boot refuses. */
+  readonly efiPath?: string;
 };
 
 /** Starts dnsmasq with a folder of its own and answers when it serves; throws `BootError`. */
@@ -43,10 +52,15 @@ export async function openDhcp(wish: DhcpWish): Promise<AsyncDisposable> {
   await chown(folder, DNSMASQ_USER_ID, DNSMASQ_USER_ID);
   const ready = Promise.withResolvers<void>();
   let last = '';
-  const tftp = (await hasLoaders()) ? { tftpFolder: LOADERS_FOLDER } : {};
+  const { scriptUrl, efiUrl } = wish;
+  const tftp = await layLoaders(wish);
   const running = startDnsmasq({
     ...wish,
-    boot: { scriptUrl: wish.scriptUrl, ...tftp },
+    boot: {
+      scriptUrl,
+      ...(efiUrl === undefined ? {} : { efiUrl }),
+      ...(tftp === undefined ? {} : { tftp }),
+    },
     onLine: (line) => {
       last = line;
       if (line.includes('started')) ready.resolve();
@@ -75,24 +89,42 @@ export async function openDhcp(wish: DhcpWish): Promise<AsyncDisposable> {
 export async function openWireDhcp(wish: {
   readonly interfaceName: string;
   readonly isProxy: boolean;
-  readonly scriptUrl: string;
+  readonly programs: FirstPrograms;
   readonly onLine?: (line: string) => void;
 }): Promise<AsyncDisposable> {
   const own = await addressOn(wish.interfaceName);
-  const { onLine, scriptUrl } = wish;
+  const { onLine, programs } = wish;
   return openDhcp({
+    ...programs,
     link: wish.interfaceName,
     addresses: wish.isProxy ? { proxy: textOf(baseOf(own)) } : rangeOf(own, wish.interfaceName),
-    scriptUrl,
     folder: join(tmpdir(), `zos-dhcp-${process.pid}-${wish.interfaceName}`),
     ...(onLine === undefined ? {} : { onLine }),
   });
 }
 
-async function hasLoaders(): Promise<boolean> {
-  const paths = ['undionly.kpxe', 'snponly.efi'].map((name) => join(LOADERS_FOLDER, name));
-  const found = await Promise.allSettled(paths.map((path) => access(path)));
-  return found.every(({ status }) => status === 'fulfilled');
+/** Its user may read nothing of ours, so what it serves lies beside its leases. */
+async function layLoaders({
+  folder,
+  efiPath,
+  addresses,
+}: DhcpWish): Promise<NonNullable<DnsmasqWish['boot']>['tftp']> {
+  // Beside another DHCP server nobody tells the machine its farm but iPXE's script.
+  const ownPath = 'proxy' in addresses ? undefined : efiPath;
+  const paths = {
+    bios: join(LOADERS_FOLDER, 'undionly.kpxe'),
+    efi: ownPath ?? join(LOADERS_FOLDER, 'snponly.efi'),
+  };
+  const found = await Promise.allSettled(Object.values(paths).map((path) => access(path)));
+  if (!found.every(({ status }) => status === 'fulfilled')) return undefined;
+  const served = join(folder, 'tftp');
+  await mkdir(served, { mode: 0o755 });
+  for (const path of Object.values(paths)) {
+    const copy = join(served, basename(path));
+    await copyFile(path, copy);
+    await chmod(copy, 0o644);
+  }
+  return { folder: served, bios: basename(paths.bios), efi: basename(paths.efi) };
 }
 
 async function addressOn(interfaceName: string): Promise<Address> {

@@ -1,4 +1,4 @@
-import { findWire, openWireDhcp } from '../serve/wire.ts';
+import { type FirstPrograms, findWire, openWireDhcp } from '../serve/wire.ts';
 import type { ServeEvent } from '../serve/server.ts';
 import { waitOnline } from '../grid/bot.ts';
 import { fetchOf } from '../grid/node.ts';
@@ -30,8 +30,8 @@ export async function openRack(wish: RackWish): Promise<Services> {
   await buildImage(wish);
   await using stack = new AsyncDisposableStack();
   stack.use(await openFolder(wish.folder));
-  const startDhcp = async ({ scriptUrl }: { readonly scriptUrl: string }): Promise<void> => {
-    stack.use(await openWireDhcp({ interfaceName, isProxy: isProxyDhcp, scriptUrl }));
+  const startDhcp = async (programs: FirstPrograms): Promise<void> => {
+    stack.use(await openWireDhcp({ interfaceName, isProxy: isProxyDhcp, programs }));
   };
   const onFetch = (event: ServeEvent): void => {
     const text = fetchOf(event);

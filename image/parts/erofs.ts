@@ -16,7 +16,7 @@ export type ErofsWish = {
 };
 
 /** TRADE */
-const COMPRESSION = ['-zzstd,level=6', '-C131072'];
+const COMPRESSION = ['-zzstd,level=6', '-C262144'];
 
 /** Makes an erofs image whose bytes depend on the entries alone: no time, owner or attribute. */
 export async function makeErofs(wish: ErofsWish): Promise<string> {

@@ -45,9 +45,12 @@ const bootMediaSchema = z.strictObject({
  */
 export type BootMedia = z.infer<typeof bootMediaSchema>;
 
+/** The longest `farm.json` there may be. */
+export const MEDIA_BYTES_MAX = 3 * ENVELOPE_BYTES_MAX;
+
 /** Throws `ArtifactError`. */
 export function parseBootMedia(bytes: Uint8Array): BootMedia {
-  const limits = { bytesMax: 3 * ENVELOPE_BYTES_MAX, depthMax: 6 };
+  const limits = { bytesMax: MEDIA_BYTES_MAX, depthMax: 6 };
   return parseFile('farm.json', bytes, { schema: bootMediaSchema, limits });
 }
 

@@ -29,7 +29,11 @@ test('a server on the wire gets an address and boots our script', async () => {
   await using lab = await openLab({ name: 'own', accelerator: 'tcg' });
   await using server = await serve(lab, release);
   const { scriptUrl } = server;
-  await using _dhcp = await openWireDhcp({ interfaceName: cardOf(lab), isProxy: false, scriptUrl });
+  await using _dhcp = await openWireDhcp({
+    interfaceName: cardOf(lab),
+    isProxy: false,
+    programs: { scriptUrl },
+  });
   const guest = await lab.startGuest({ name: 'own', mac: '52:54:00:00:01:01', memoryMiB: 128 });
   const line = await guest.waitFor(SCRIPT, DEADLINE_MS);
   expect(line.text).toContain(server.url);
@@ -44,7 +48,11 @@ test('firmware without iPXE finds one over TFTP, and that one boots our script',
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const scriptUrl = `http://${lab.address}:${port}/boot.ipxe`;
-  await using _dhcp = await openWireDhcp({ interfaceName: cardOf(lab), isProxy: false, scriptUrl });
+  await using _dhcp = await openWireDhcp({
+    interfaceName: cardOf(lab),
+    isProxy: false,
+    programs: { scriptUrl },
+  });
   const guest = await lab.startGuest({ name: 'tftp', mac: '52:54:00:00:01:03', memoryMiB: 128 });
   const line = await guest.waitFor(/^loaded/u, DEADLINE_MS);
   const before = guest.lines.slice(0, guest.lines.indexOf(line)).map(({ text }) => text);
@@ -67,7 +75,11 @@ test('beside another DHCP server only the way to boot is answered', async () => 
   });
   await using server = await serve(lab, release);
   const { scriptUrl } = server;
-  await using _dhcp = await openWireDhcp({ interfaceName: cardOf(lab), isProxy: true, scriptUrl });
+  await using _dhcp = await openWireDhcp({
+    interfaceName: cardOf(lab),
+    isProxy: true,
+    programs: { scriptUrl },
+  });
   const guest = await lab.startGuest({ name: 'proxy', mac: '52:54:00:00:01:02', memoryMiB: 128 });
   await guest.waitFor(SCRIPT, DEADLINE_MS);
   const text = guest.lines.map((line) => line.text).join('\n');

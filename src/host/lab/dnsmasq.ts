@@ -3,8 +3,15 @@ import { type Running, start } from '../exec.ts';
 export type BootClients = {
   /** Where iPXE finds its script. */
   readonly scriptUrl: string;
-  /** Holds `undionly.kpxe` and `snponly.efi`, for clients that are not iPXE; none without. */
-  readonly tftpFolder?: string;
+  /** What UEFI fetches by itself over HTTP; also told to whoever asks as UEFI does. */
+  readonly efiUrl?: string;
+  /** For clients that are not iPXE; none without. */
+  readonly tftp?: {
+    readonly folder: string;
+    /** Names of files in it, by firmware. */
+    readonly bios: string;
+    readonly efi: string;
+  };
 };
 
 export type DnsmasqWish = {
@@ -82,27 +89,39 @@ function addressArgs(link: string, addresses: DnsmasqWish['addresses']): string[
   return [`--dhcp-range=${from},${to},1h`, way, ...announced];
 }
 
-/** iPXE says so in its user class (option 77); others are given iPXE first. */
-function bootArgs({ scriptUrl, tftpFolder }: BootClients, isProxy: boolean): string[] {
+/** iPXE says so in its user class (option 77); others are given a program by their firmware. */
+function bootArgs({ scriptUrl, efiUrl, tftp }: BootClients, isProxy: boolean): string[] {
   const isIpxe = ['--dhcp-userclass=set:ipxe,iPXE', '--dhcp-match=set:ipxe,175'];
   const script = isProxy
     ? ['X86PC', 'X86-64_EFI', 'BC_EFI'].map(
         (architecture) => `--pxe-service=tag:ipxe,${architecture},"Zero-OS",${scriptUrl}`,
       )
     : [`--dhcp-boot=tag:ipxe,${scriptUrl}`];
-  if (tftpFolder === undefined) return [...isIpxe, ...script];
-  const tftp = ['--enable-tftp', `--tftp-root=${tftpFolder}`, '--tftp-no-fail'];
+  // A proxy's answer is for PXE alone: UEFI asks for HTTP in another way.
+  const http = efiUrl === undefined || isProxy ? [] : httpArgs(efiUrl);
+  if (tftp === undefined) return [...isIpxe, ...script, ...http];
+  const { folder, bios, efi } = tftp;
+  const served = ['--enable-tftp', `--tftp-root=${folder}`, '--tftp-no-fail'];
   const loaders = isProxy
     ? [
-        '--pxe-service=tag:!ipxe,X86PC,"Zero-OS",undionly.kpxe',
-        '--pxe-service=tag:!ipxe,X86-64_EFI,"Zero-OS",snponly.efi',
-        '--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",snponly.efi',
+        `--pxe-service=tag:!ipxe,X86PC,"Zero-OS",${bios}`,
+        `--pxe-service=tag:!ipxe,X86-64_EFI,"Zero-OS",${efi}`,
+        `--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",${efi}`,
       ]
     : [
         '--dhcp-match=set:efi,option:client-arch,7',
         '--dhcp-match=set:efi,option:client-arch,9',
-        '--dhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe',
-        '--dhcp-boot=tag:!ipxe,tag:efi,snponly.efi',
+        `--dhcp-boot=tag:!ipxe,tag:!http,tag:!efi,${bios}`,
+        `--dhcp-boot=tag:!ipxe,tag:!http,tag:efi,${efi}`,
       ];
-  return [...isIpxe, ...script, ...tftp, ...loaders];
+  return [...isIpxe, ...script, ...http, ...served, ...loaders];
+}
+
+/** UEFI 2.10, section 24.7.3: it takes an answer by the same class (option 60), with a URL. */
+function httpArgs(efiUrl: string): string[] {
+  return [
+    '--dhcp-vendorclass=set:http,HTTPClient',
+    '--dhcp-option-force=tag:http,60,HTTPClient',
+    `--dhcp-boot=tag:http,${efiUrl}`,
+  ];
 }

@@ -13,6 +13,8 @@ export type Lease = {
   readonly nameServers: readonly string[];
   readonly server: string | undefined;
   readonly lifetimeSeconds: number | undefined;
+  /** What the server would have a machine boot (option 67): a name, or an address for HTTP. */
+  readonly bootFile: string | undefined;
 };
 
 const LEASE_FOLDER = '/var/lib/dhcpcd';
@@ -25,7 +27,14 @@ const RUN_FOLDER = '/run/dhcpcd';
 const OPTIONS = [
   '-4 --nodev --noarp --noipv4ll --nodelay --config /dev/null --script=',
   '--option domain_name_servers --option classless_static_routes --option interface_mtu',
+  '--option bootfile_name',
 ].flatMap((line) => line.split(' '));
+
+/**
+ * Asks as UEFI asks for HTTP boot (option 60; UEFI 2.10, section 24.7.3): whatever server sent the
+ * firmware to its program sends us to the same place, with nothing to set up for it.
+ */
+const AS_FIRMWARE = ['--vendorclassid', 'HTTPClient:Arch:00016:UNDI:003000'];
 
 type LinksWish = {
   readonly links: readonly string[];
@@ -42,7 +51,15 @@ export async function leaseOnce(
   const seconds = Math.ceil(wish.deadlineMs / SECOND_MS);
   const failure = await run({
     file: 'dhcpcd',
-    args: [...OPTIONS, '--oneshot', '--persistent', '--timeout', `${seconds}`, ...wish.links],
+    args: [
+      ...OPTIONS,
+      ...AS_FIRMWARE,
+      '--oneshot',
+      '--persistent',
+      '--timeout',
+      `${seconds}`,
+      ...wish.links,
+    ],
     deadlineMs: wish.deadlineMs + 5 * SECOND_MS,
     ...(wish.signal === undefined ? {} : { signal: wish.signal }),
   }).then(
@@ -96,7 +113,19 @@ export async function readLease(link: string): Promise<Lease | undefined> {
 
 const COOKIE_OFFSET = 236;
 const COOKIE = 0x63825363;
-const OPTION = { pad: 0, router: 3, nameServers: 6, lifetime: 51, server: 54, end: 255 };
+const OPTION = {
+  pad: 0,
+  router: 3,
+  nameServers: 6,
+  lifetime: 51,
+  overload: 52,
+  server: 54,
+  bootFile: 67,
+  end: 255,
+};
+/** Where the boot file's name stood before there were options, and how long it may be. */
+const FILE_OFFSET = 108;
+const FILE_BYTES = 128;
 
 /** Reads a DHCP message (RFC 2131 section 2, options as in RFC 2132); none when it is not one. */
 export function parseLease(link: string, bytes: Uint8Array): Lease | undefined {
@@ -112,7 +141,17 @@ export function parseLease(link: string, bytes: Uint8Array): Lease | undefined {
     nameServers: addressesOf(options.get(OPTION.nameServers)),
     server: addressesOf(options.get(OPTION.server))[0],
     lifetimeSeconds: lifetime?.length === 4 ? lifetime.readUInt32BE() : undefined,
+    bootFile: bootFileOf(message, options),
   };
+}
+
+/** As an option, or in the field of old, unless that holds options (RFC 2132, section 9.3). */
+function bootFileOf(message: Buffer, options: ReadonlyMap<number, Buffer>): string | undefined {
+  const option = options.get(OPTION.bootFile);
+  const field = message.subarray(FILE_OFFSET, FILE_OFFSET + FILE_BYTES);
+  const bytes = option ?? (options.has(OPTION.overload) ? Buffer.alloc(0) : field);
+  const text = bytes.toString('latin1').replace(/\0.*$/su, '');
+  return /^[!-~]+$/u.test(text) ? text : undefined;
 }
 
 function optionsOf(bytes: Buffer): Map<number, Buffer> {

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
 import { dnsmasqArgs } from '../../../src/host/lab/dnsmasq.ts';
 
-const boot = { scriptUrl: 'http://10.0.0.1:8081/boot.ipxe', tftpFolder: '/usr/lib/ipxe' };
+const tftp = { folder: '/tmp/dhcp/tftp', bios: 'undionly.kpxe', efi: 'zos.efi' };
+const boot = {
+  scriptUrl: 'http://10.0.0.1:8081/boot.ipxe',
+  efiUrl: 'http://10.0.0.1:8081/zos.efi',
+  tftp,
+};
 const wish = { link: 'eth1', folder: '/tmp/dhcp' };
 
 const always = [
@@ -20,7 +25,7 @@ const always = [
   '--pid-file=',
 ];
 
-test('with addresses of its own it serves DHCP, the script to iPXE, and iPXE to others', () => {
+test('with addresses of its own it serves DHCP, the script to iPXE, and a program to others', () => {
   const addresses = { from: '10.0.0.100', to: '10.0.0.199' };
   expect(dnsmasqArgs({ ...wish, addresses, boot })).toEqual([
     ...always,
@@ -29,13 +34,16 @@ test('with addresses of its own it serves DHCP, the script to iPXE, and iPXE to 
     '--dhcp-userclass=set:ipxe,iPXE',
     '--dhcp-match=set:ipxe,175',
     '--dhcp-boot=tag:ipxe,http://10.0.0.1:8081/boot.ipxe',
+    '--dhcp-vendorclass=set:http,HTTPClient',
+    '--dhcp-option-force=tag:http,60,HTTPClient',
+    '--dhcp-boot=tag:http,http://10.0.0.1:8081/zos.efi',
     '--enable-tftp',
-    '--tftp-root=/usr/lib/ipxe',
+    '--tftp-root=/tmp/dhcp/tftp',
     '--tftp-no-fail',
     '--dhcp-match=set:efi,option:client-arch,7',
     '--dhcp-match=set:efi,option:client-arch,9',
-    '--dhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe',
-    '--dhcp-boot=tag:!ipxe,tag:efi,snponly.efi',
+    '--dhcp-boot=tag:!ipxe,tag:!http,tag:!efi,undionly.kpxe',
+    '--dhcp-boot=tag:!ipxe,tag:!http,tag:efi,zos.efi',
   ]);
 });
 
@@ -49,8 +57,8 @@ test('as a proxy it gives no address, and answers only what to boot', () => {
     '--pxe-service=tag:ipxe,X86-64_EFI,"Zero-OS",http://10.0.0.1:8081/boot.ipxe',
     '--pxe-service=tag:ipxe,BC_EFI,"Zero-OS",http://10.0.0.1:8081/boot.ipxe',
     '--pxe-service=tag:!ipxe,X86PC,"Zero-OS",undionly.kpxe',
-    '--pxe-service=tag:!ipxe,X86-64_EFI,"Zero-OS",snponly.efi',
-    '--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",snponly.efi',
+    '--pxe-service=tag:!ipxe,X86-64_EFI,"Zero-OS",zos.efi',
+    '--pxe-service=tag:!ipxe,BC_EFI,"Zero-OS",zos.efi',
   ]);
 });
 
