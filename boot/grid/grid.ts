@@ -1,5 +1,7 @@
 import { join } from 'node:path';
-import type { ConsoleLine } from '../lab/guest.ts';
+import type { Uefi } from '../../src/host/lab/qemu.ts';
+import { ensureEnrolled } from '../lab/enrolment.ts';
+import type { ConsoleLine, GuestWish } from '../lab/guest.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
 import type { ServeEvent } from '../serve/server.ts';
 import { waitOnline } from './bot.ts';
@@ -17,6 +19,8 @@ export type GridWish = {
   readonly memoryMiB: number;
   /** Of each node's blank data disk; none for nodes that keep everything in memory. */
   readonly diskMiB?: number;
+  /** UEFI with Secure Boot, our keys and a TPM, booting this way; the old BIOS without. */
+  readonly uefi?: Uefi['network'];
   /** For keys, databases and logs of this one grid; emptied before, removed after. */
   readonly folder: string;
   /** What an image build may know of this machine, such as `ZOS_DEBIAN_MIRROR`. */
@@ -57,6 +61,8 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
   const { address, startDhcp } = lab;
   const onFetch = (event: ServeEvent): void => void tellFetch(wish, lab, event);
   const firstStagePath = await wish.makeFirstStage?.();
+  // Before the release is signed, which says whose TPMs there are.
+  const machines = await makeMachines(wish, lab);
   const services = stack.use(
     await openServices({
       ...wish,
@@ -67,7 +73,7 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
       ...(firstStagePath === undefined ? {} : { firstStagePath }),
     }),
   );
-  const nodes = await startNodes(wish, lab);
+  const nodes = await startNodes(wish, lab, machines);
   await waitOnline(services.bot, { count: nodes.length, signal: wish.signal });
   const open = stack.move();
   return {
@@ -99,19 +105,39 @@ async function openWire({ root, name, onEvent, onConsole }: GridWish): Promise<L
   return lab;
 }
 
-async function startNodes(wish: GridWish, lab: Lab): Promise<GridNode[]> {
-  const { memoryMiB, diskMiB, hasSecondSerial, onEvent, signal } = wish;
-  const names = Array.from({ length: wish.nodes }, (_, index) => `node${index + 1}`);
-  const waits = names.map(async (name, index) => {
-    onEvent({ subject: subjectOf(name), state: 'running', text: 'switched on' });
-    const guest = await lab.startGuest({
+/** What is bought for each node, in the order of their names. */
+async function makeMachines(wish: GridWish, lab: Lab): Promise<GuestWish[]> {
+  const { root, memoryMiB, diskMiB, hasSecondSerial, uefi } = wish;
+  const enrolledPath = uefi === undefined ? undefined : await ensureEnrolled(root);
+  const machines: GuestWish[] = [];
+  for (let index = 0; index < wish.nodes; index += 1) {
+    const name = `node${index + 1}`;
+    machines.push({
       name,
       mac: macOf(index),
       memoryMiB,
       serialLogPath: join(wish.folder, `${name}.log`),
       ...(hasSecondSerial === true ? { secondSerialPath: join(lab.folder, `${name}.serial`) } : {}),
       ...(diskMiB === undefined ? {} : { diskPath: await lab.makeDisk(name, diskMiB) }),
+      ...(uefi === undefined
+        ? {}
+        : {
+            uefi: { network: uefi, variablesPath: await lab.makeFirmware(name, enrolledPath) },
+            tpmPath: await lab.makeTpm(name),
+          }),
     });
+  }
+  return machines;
+}
+
+async function startNodes(
+  { onEvent, signal }: GridWish,
+  lab: Lab,
+  machines: readonly GuestWish[],
+): Promise<GridNode[]> {
+  const waits = machines.map(async (machine) => {
+    onEvent({ subject: subjectOf(machine.name), state: 'running', text: 'switched on' });
+    const guest = await lab.startGuest(machine);
     return waitRegistered({ guest, addressOf: lab.addressOf, onEvent, signal });
   });
   return untilAborted(Promise.all(waits), signal);

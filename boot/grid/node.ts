@@ -39,7 +39,7 @@ export function isTrouble(stage: string): boolean {
 }
 
 /** What firmware fetches; from then on the boot program tells by itself what it does. */
-const FIRMWARE_FILES = /^\/(?:boot\.ipxe|vmlinuz|initramfs\.cpio)$/u;
+const FIRMWARE_FILES = /^\/(?:boot\.ipxe|zos\.efi|vmlinuz|initramfs\.cpio)$/u;
 
 /** What a machine's request says of its way up, or `undefined` when nothing. */
 export function fetchOf(event: ServeEvent): string | undefined {

@@ -15,7 +15,7 @@ export type ErofsWish = {
   readonly path: string;
 };
 
-/** TRADE */
+/** TRADE: see below. */
 const COMPRESSION = ['-zzstd,level=6', '-C262144'];
 
 /** Makes an erofs image whose bytes depend on the entries alone: no time, owner or attribute. */
