@@ -30,8 +30,8 @@ const PAUSE_MS = SECOND_MS;
 /**
  * What a farmer tells this machine, from the first place that has it: beside the first stage in
  * memory, then a stick, disk or disc, then beside what DHCP says the firmware was sent to. `loader`
- * is who loaded the kernel: one on local media says that such a medium is there, so it is waited for.
- * Throws `ArtifactError`.
+ * is who loaded the kernel: one on local media says that such a medium is there, so it is waited
+ * for. Throws `ArtifactError`.
  */
 export async function findMedia(wish: {
   readonly path: string;

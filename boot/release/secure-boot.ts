@@ -69,7 +69,7 @@ async function ensurePair(name: SecureBootName, files: Files): Promise<void> {
 
 type Update = { readonly name: SecureBootName; readonly by: SecureBootName };
 
-/** A variable with its one key in it, signed so that firmware takes it (EFI_VARIABLE_AUTHENTICATION_2). */
+/** A variable with its one key in it, signed so that firmware takes it (UEFI 2.10, 8.2.2). */
 async function ensureUpdate(keys: SecureBootKeys, { name, by }: Update): Promise<void> {
   const path = join(keys.folder, `${name}.auth`);
   if (await isFile(path)) return;

@@ -34,7 +34,7 @@ const OPTIONS = [
  * Asks as UEFI asks for HTTP boot (option 60; UEFI 2.10, section 24.7.3): whatever server sent the
  * firmware to its program sends us to the same place, with nothing to set up for it.
  */
-const AS_FIRMWARE = ['--vendorclassid', 'HTTPClient:Arch:00016:UNDI:003000'];
+const AS_FIRMWARE = ['--vendorclassid=HTTPClient:Arch:00016:UNDI:003000'];
 
 type LinksWish = {
   readonly links: readonly string[];

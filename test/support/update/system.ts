@@ -33,7 +33,7 @@ export async function openSystemMaker(root: string, folder: string): Promise<Sys
   };
 }
 
-/** As image/parts/executable.ts makes it, with another entry. */
+/** As image/node/executable.ts makes it, with another entry. */
 async function makeFaultyAgent(root: string, folder: string): Promise<string> {
   const work = join(root, 'dist/work');
   const config = JSON.parse(await readFile(join(work, 'zos-node.json'), 'utf8')) as {

@@ -18,10 +18,10 @@ const WASM = Buffer.from('AGFzbQEAAAAB');
 const COMPILER_CHARS_MIN = 1_000_000;
 
 /**
- * Node.js with what a node never uses overwritten: the tables of languages other than English, 28 of
- * 33 MB of ICU's data, by zeros; the compiler of TypeScript, which an executable that takes no script
- * has no use for, by the letter A. Everything else stays as and where it was, and what is all the
- * same costs nothing on the wire or in memory. Throws `ImageError`.
+ * Node.js with what a node never uses overwritten: the tables of languages other than English, 28
+ * of 33 MB of ICU's data, by zeros; the compiler of TypeScript, which an executable that takes no
+ * script has no use for, by the letter A. Everything else stays as and where it was, and what is
+ * all the same costs nothing on the wire or in memory. Throws `ImageError`.
  */
 export function withoutUnused(node: Uint8Array): Uint8Array {
   const out = Buffer.from(node);
@@ -75,6 +75,6 @@ function startOf(node: Buffer): number {
 }
 
 function unknown(what: string, why: string): ImageError {
-  const sentence = `In Node.js, ${what} is not as known: ${why}; see image/parts/unused.ts.`;
+  const sentence = `In Node.js, ${what} is not as known: ${why}; see image/node/unused.ts.`;
   return new ImageError('FILE_MISSING', sentence);
 }

@@ -4,7 +4,7 @@ import { CONSOLES, KERNEL_ARGUMENTS } from '../../src/artifact/command-line.ts';
 import { utf8 } from '../../src/lib/bytes.ts';
 import { addSections, withoutSignatures } from '../../src/lib/pe.ts';
 import type { Pins } from '../debian/pins.ts';
-import type { Folders } from './pinned-tools.ts';
+import type { Folders } from '../parts/pinned-tools.ts';
 
 /** Where Debian's package `systemd-boot-efi` has what UEFI starts. */
 const EFI_FOLDER = 'usr/lib/systemd/boot/efi';
@@ -21,9 +21,9 @@ export type UkiWish = {
 
 /**
  * What firmware starts, in the state before signing, which is the same at every build: the kernel
- * without Debian's signature; the unified kernel image (UAPI.5), which is systemd's stub with kernel,
- * first stage and command line as sections of one file under one signature; and the boot loader that
- * can bring our keys into a firmware in setup mode.
+ * without Debian's signature; the unified kernel image (UAPI.5), which is systemd's stub with
+ * kernel, first stage and command line as sections of one file under one signature; and the boot
+ * loader that can bring our keys into a firmware in setup mode.
  */
 export async function makeUki(wish: UkiWish): Promise<void> {
   const { folders, kernel, version, folder } = wish;
@@ -31,7 +31,7 @@ export async function makeUki(wish: UkiWish): Promise<void> {
   const name = `boot/vmlinuz-${kernel.release}`;
   const linux = withoutSignatures(await readFile(join(folders.get(kernel.package) ?? '', name)));
   const commandLine = [...KERNEL_ARGUMENTS, ...CONSOLES].join(' ');
-  const release = `ID=zero-os\nNAME="Zero-OS"\nPRETTY_NAME="Zero-OS ${version}"\nVERSION_ID=${version}\n`;
+  const release = `ID=zero-os\nPRETTY_NAME="Zero-OS ${version}"\nVERSION_ID=${version}\n`;
   const uki = addSections(await readFile(join(efi, 'linuxx64.efi.stub')), [
     { name: '.osrel', bytes: utf8(release) },
     { name: '.cmdline', bytes: utf8(commandLine) },

@@ -8,7 +8,7 @@ import { sha256OfFile } from '../debian/packages.ts';
 import { UPDATE_COMMAND } from '../debian/pins.ts';
 import { ImageError } from '../errors.ts';
 import { withoutUnused } from './unused.ts';
-import { makeOnce } from './phase.ts';
+import { makeOnce } from '../parts/phase.ts';
 import type { Pins } from '../debian/pins.ts';
 import type { Paths } from '../paths.ts';
 
