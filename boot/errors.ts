@@ -3,6 +3,8 @@ import { ZosError } from '../src/lib/errors.ts';
 /** What can go wrong while a release is signed or served, or a lab is set up. */
 export class BootError extends ZosError<
   | 'KEY_DAMAGED'
+  | 'KEY_MISSING'
+  | 'ROOT_UNSIGNED'
   | 'PART_MISSING'
   | 'NOT_ROOT'
   | 'LAB_FULL'

@@ -1,45 +1,42 @@
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { sentenceOf } from '../src/lib/errors.ts';
-import { formatBytes } from '../src/lib/units.ts';
-import { ensureRoot } from './release/keys.ts';
-import { ensureLoaderKey, signLoaded } from './release/loader.ts';
-import { signRelease } from './release/metadata.ts';
+import { join, resolve } from 'node:path';
+import { addReleaseCommands } from './release/commands.ts';
+import { runCommands } from './surroundings.ts';
 
-const USAGE =
-  'Usage: npm run release [-- --keys]   (--keys: only make the keys, if there are none)';
+const AFTER = `
+Examples:
+  $ zos release                                     sign what was built
+  $ zos release keys --make /media/safe/root-4.key  a key of the root for somebody to hold
+  $ zos release rotate root --public root-4.pub --instead-of 5f3a
+  $ zos release sign --root-key /media/safe/root-1.key
+  $ zos release publish --directory http://192.0.2.1:8080
 
+Two of the three keys of the root sign a new root, and need never be on one machine: carry the file
+proposed.root.json to each. Everything else is signed by one key each, which a new root replaces.
+`;
+
+/** `zos release COMMAND`: the keys of a release, and what they sign. */
 if (import.meta.main) {
-  try {
-    await main(process.argv.slice(2));
-  } catch (error) {
-    console.error(`release: ${sentenceOf(error)}`);
-    process.exitCode = 1;
-  }
-}
-
-async function main(args: readonly string[]): Promise<void> {
-  const dist = fileURLToPath(new URL('../dist', import.meta.url));
-  const keysPath = join(dist, 'keys');
-  const nowMs = Date.now();
-  if (args.length > 1 || (args.length === 1 && args[0] !== '--keys')) throw new Error(USAGE);
-  await ensureRoot({ keysPath, nowMs });
-  const loaderKey = await ensureLoaderKey({ keysPath, nowMs });
-  if (args[0] === '--keys') return;
-  await signLoaded(join(dist, 'release'), loaderKey);
-  const firstStagePath = join(dist, 'work/first.erofs');
-  const signed = await signRelease({
-    releasePath: join(dist, 'release'),
-    keysPath,
-    firstStagePath,
-    nowMs,
-  });
-  for (const { name, lengthBytes, sha256 } of signed.targets) {
-    console.log(`release: ${sha256}  ${name}  ${formatBytes(lengthBytes)}`);
-  }
-  const { targets, snapshot, timestamp } = signed.versions;
-  console.log(`release: targets ${targets}, snapshot ${snapshot}, timestamp ${timestamp}`);
-  console.log(
-    `release: ${formatBytes(signed.reusedBytes)} of system.erofs come with the first stage`,
+  const { argv, env } = process;
+  process.exitCode = await runCommands(
+    { args: argv.slice(2), env, nowMs: () => Date.now() },
+    {
+      name: 'zos release',
+      description: 'The keys of a release, and what they sign.',
+      after: AFTER,
+    },
+    (program, around) => {
+      program
+        .option('--keys <dir>', 'where the keys are (dist/keys)')
+        .option('--release <dir>', 'where the release is (dist/release)');
+      addReleaseCommands(program, () => {
+        const parts = around();
+        const { keys, release } = program.opts<{ keys?: string; release?: string }>();
+        return {
+          ...parts,
+          keysPath: resolve(keys ?? join(parts.root, 'dist/keys')),
+          releasePath: resolve(release ?? join(parts.root, 'dist/release')),
+        };
+      });
+    },
   );
 }

@@ -1,4 +1,8 @@
-import { ZosError } from '../src/lib/errors.ts';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { codeOf, sentenceOf, ZosError } from '../src/lib/errors.ts';
 import { BootError } from './errors.ts';
 
 /** What a command of `zos boot` and `zos release` knows of the process and the machine. */
@@ -18,6 +22,13 @@ export type Surroundings = {
   readonly signal: AbortSignal;
 };
 
+/** What a main program has of its process. */
+export type ProcessParts = {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly nowMs: () => number;
+};
+
 /** Exit codes, the same as those of `zos`. */
 export const EXIT = {
   done: 0,
@@ -28,12 +39,59 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-const USAGE_CODES: readonly string[] = ['USAGE', 'PART_MISSING', 'KEY_DAMAGED', 'LINK_MISSING'];
+/** Runs one of the commands that `add` adds to a program; answers its exit code, never throws. */
+export async function runCommands(
+  parts: ProcessParts,
+  about: { readonly name: string; readonly description: string; readonly after?: string },
+  add: (program: Command, around: () => Surroundings) => void,
+): Promise<number> {
+  const { args, env, nowMs } = parts;
+  const { stdout, stderr } = process;
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  const program = new Command(about.name)
+    .description(about.description)
+    .option('--json', 'answers and errors as JSON, for programs')
+    .addHelpText('after', about.after ?? '')
+    .helpCommand(false)
+    .configureHelp({ helpWidth: 96 })
+    .exitOverride();
+  const isJson = (): boolean => program.opts<{ json?: true }>().json === true;
+  add(program, () => ({
+    root: fileURLToPath(new URL('..', import.meta.url)),
+    home: env['ZOS_HOME'] ?? join(homedir(), '.config/zos'),
+    directoryUrl: env['ZOS_DIRECTORY'],
+    isJson: isJson(),
+    out: (text) => stdout.write(text),
+    err: (text) => stderr.write(text),
+    nowMs,
+    signal: stop.signal,
+  }));
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (stop.signal.aborted) return EXIT.interrupted;
+    const told = { code: codeOf(error), sentence: sentenceOf(error) };
+    const text = isJson() ? JSON.stringify({ error: told }) : `${about.name}: ${told.sentence}`;
+    stderr.write(`${text}\n`);
+    return exitCodeOf(error);
+  }
+}
 
-/** The exit code that an error ends a command with. */
-export function exitCodeOf(error: unknown): number {
+const USAGE_CODES = new Set<string>([
+  'USAGE',
+  'PART_MISSING',
+  'KEY_DAMAGED',
+  'KEY_MISSING',
+  'ROOT_UNSIGNED',
+  'LINK_MISSING',
+]);
+
+function exitCodeOf(error: unknown): number {
   if (error instanceof BootError) {
-    return USAGE_CODES.includes(error.code) ? EXIT.usage : EXIT.failed;
+    return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
   }
   if (!(error instanceof ZosError)) return EXIT.failed;
   return error.code.startsWith('HTTP_') ? EXIT.unreachable : EXIT.refused;

@@ -106,7 +106,7 @@ async function build(paths: Paths): Promise<Digests> {
 /** The keys that sign releases come before the first image, which carries their public halves. */
 async function makeKeys(paths: Paths): Promise<void> {
   say('making the keys that sign releases');
-  await run({ file: process.execPath, args: ['boot/release.ts', '--keys'], cwd: paths.root });
+  await run({ file: process.execPath, args: ['boot/release.ts', 'keys'], cwd: paths.root });
 }
 
 async function digestsOf(paths: Paths): Promise<Digests> {

@@ -40,6 +40,7 @@ export async function startDirectory(wish: DirectoryWish): Promise<Directory> {
       `--listen=${host}:${port}`,
       `--grid=${grid}`,
       `--data=${folder}`,
+      `--root=${join(wish.root, 'dist/keys/root.json')}`,
     ],
     cwd: wish.root,
     onLine: (line) => {

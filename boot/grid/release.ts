@@ -21,7 +21,7 @@ export async function buildImage(wish: ReleaseWish): Promise<void> {
   const subject = 'image';
   const say = (text: string): void => wish.onEvent({ subject, state: 'running', text });
   say('signing keys');
-  await runScript({ ...wish, path: 'boot/release.ts', args: ['--keys'] });
+  await runScript({ ...wish, path: 'boot/release.ts', args: ['keys'] });
   const onLine = (line: string): void => say(line.replace(/^image: /u, ''));
   await runScript({ ...wish, path: 'image/build.ts', onLine });
   const sizes = await Promise.all(
@@ -33,8 +33,10 @@ export async function buildImage(wish: ReleaseWish): Promise<void> {
   wish.onEvent({ subject, state: 'done', text: sizes.join(', ') });
 }
 
-/** Signs the release together with the grid that its nodes shall belong to. */
-export async function signGrid(wish: ReleaseWish & { readonly grid: GridFile }): Promise<void> {
+/** Signs the release with the grid that its nodes shall belong to, and tells its directory. */
+export async function signGrid(
+  wish: ReleaseWish & { readonly grid: GridFile; readonly directoryUrl: string },
+): Promise<void> {
   const subject = 'release';
   wish.onEvent({ subject, state: 'running', text: 'signing' });
   const path = join(wish.root, 'dist/release/grid.json');
@@ -44,5 +46,8 @@ export async function signGrid(wish: ReleaseWish & { readonly grid: GridFile }):
   const lines: string[] = [];
   const onLine = (line: string): void => void lines.push(line.replace(/^release: /u, ''));
   await runScript({ ...wish, path: 'boot/release.ts', onLine });
+  // From now on machines that ask this directory take nothing that is older.
+  const args = ['publish', '--directory', wish.directoryUrl];
+  await runScript({ ...wish, path: 'boot/release.ts', args });
   wish.onEvent({ subject, state: 'done', text: lines.slice(-2).join('; ') });
 }

@@ -53,7 +53,8 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
     }),
   );
   const named = { urls: [directory.url], identity: directory.identity };
-  await signGrid({ ...wish, grid: { grid: GRID, directory: named } });
+  const grid = { grid: GRID, directory: named };
+  await signGrid({ ...wish, grid, directoryUrl: directory.url });
   const bot = openBot({ root, home: join(folder, 'zos'), directoryUrl: directory.url });
   const farm = await makeFarm({ bot, name: 'farm', tokens: wish.nodes, onEvent });
   wish.signal.throwIfAborted();

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kernelReleaseOf } from '../../src/artifact/verify.ts';
@@ -10,12 +11,10 @@ import {
   fetchTarget,
   startDraft,
 } from '../../src/artifact/fetch.ts';
-import type { Versions } from '../../src/artifact/spec.ts';
-import {
-  fetchMetadata,
-  type KnownMetadata,
-  type Release,
-} from '../../src/artifact/fetch-metadata.ts';
+import { fetchMetadata, type KnownMetadata } from '../../src/artifact/release/fetch-metadata.ts';
+import { floorOf } from '../../src/artifact/release/floor.ts';
+import type { Release } from '../../src/artifact/release/metadata.ts';
+import { type GridFile, parseGridFile, type Versions } from '../../src/artifact/spec.ts';
 import type { BootConsole } from './console.ts';
 
 export type ReleaseFetch = {
@@ -26,6 +25,11 @@ export type ReleaseFetch = {
   readonly folder: string;
   /** The first stage's image, whose bytes need not be fetched again. */
   readonly firstStagePath?: string;
+  /**
+   * Decides whether a release whose signatures hold may be taken now: what time it is, and what
+   * was seen before. Throws `ArtifactError`.
+   */
+  readonly decide: (release: Release, grid: GridFile) => Promise<void>;
   readonly console: BootConsole;
   readonly limits?: FetchLimits;
   readonly signal?: AbortSignal;
@@ -40,6 +44,7 @@ export type FetchedRelease = {
   readonly versions: Versions;
   /** Names kernel and first stage of the release. */
   readonly kernel: string;
+  readonly rootSha256: string;
   readonly wireBytes: number;
   readonly reusedBytes: number;
 };
@@ -57,7 +62,7 @@ type Progress = { readonly known: KnownMetadata; draft: Draft | undefined; wireB
  */
 export async function fetchRelease(wish: ReleaseFetch): Promise<FetchedRelease | undefined> {
   const { mirrors, console, roundsMax = Number.POSITIVE_INFINITY } = wish;
-  const progress: Progress = { known: { root: wish.root }, draft: undefined, wireBytes: 0 };
+  const progress: Progress = { known: { roots: [wish.root] }, draft: undefined, wireBytes: 0 };
   for (let round = 1; ; round += 1) {
     for (const mirror of mirrors) {
       const fetched = await tryMirror(wish, progress, mirror);
@@ -102,12 +107,9 @@ async function fetchFrom(
   const { root, timestamp, targets } = release.versions;
   console.reached('metadata', `root ${root} timestamp ${timestamp} targets ${targets}`);
   const grid = release.target('grid.json');
-  progress.wireBytes += await fetchTarget({
-    target: grid,
-    mirror,
-    path: join(folder, 'grid.json'),
-    ...signalOf(wish),
-  });
+  const path = join(folder, 'grid.json');
+  progress.wireBytes += await fetchTarget({ target: grid, mirror, path, ...signalOf(wish) });
+  await wish.decide(release, parseGridFile(new Uint8Array(await readFile(path))));
   const draft = await draftOf(wish, progress, release);
   await completeDraft({
     draft,
@@ -120,8 +122,8 @@ async function fetchFrom(
   return {
     mirror,
     systemSha256: target.sha256,
-    versions: release.versions,
     kernel: kernelReleaseOf(release.target),
+    ...floorOf(release),
     wireBytes: progress.wireBytes + wireBytes,
     reusedBytes,
   };

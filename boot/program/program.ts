@@ -9,6 +9,7 @@ import { checkCommandLine } from '../../src/artifact/command-line.ts';
 import { raiseClock } from '../../src/host/clock.ts';
 import { printLine } from '../../src/host/log.ts';
 import { type BootConsole, openConsole } from './console.ts';
+import { decideOnMachine } from './machine.ts';
 import { findMedia } from './media.ts';
 import { fetchRelease } from './mirrors.ts';
 import { bringUpNetwork } from './network.ts';
@@ -28,9 +29,8 @@ const releaseSchema = z.object({
 });
 
 /**
- * The boot program of the first stage: from nothing to a verified `/run/zos/boot/system.erofs`,
- * with
- * `grid.json` and `boot.json` beside it. Answers the exit status: 0 when PID 1 may go on.
+ * The boot program of the first stage: from nothing to a verified `/run/zos/boot/system.erofs`
+ * with `grid.json` and `boot.json` beside it. Answers the exit status: 0 when PID 1 may go on.
  */
 export async function runBootProgram(): Promise<number> {
   const console = openConsole(printLine, sinceKernelStartMs);
@@ -65,6 +65,7 @@ async function boot(console: BootConsole): Promise<void> {
     root,
     folder: FOLDER,
     firstStagePath: FIRST_STAGE_PATH,
+    decide: decideOnMachine({ console, leases, notBeforeMs: Date.parse(release.notBefore) }),
     console,
   });
   if (fetched === undefined) throw new Error('No mirror had a release.');

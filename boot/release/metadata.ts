@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   MetaFile,
@@ -13,25 +13,17 @@ import {
 } from '@tufjs/models';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { DAY_MS } from '../../src/lib/units.ts';
-import type { ReuseRun } from '../../src/artifact/spec.ts';
-import { BootError } from '../errors.ts';
 import {
-  ensureKeys,
-  ensureRoot,
-  expiry,
-  type RoleKey,
-  signMetadata,
-  SPECIFICATION,
-} from './keys.ts';
+  RELEASE_FILES,
+  RELEASE_FILES_REQUIRED,
+  type ReuseRun,
+  type Versions,
+} from '../../src/artifact/spec.ts';
+import { BootError } from '../errors.ts';
+import { publishFile } from './file.ts';
+import { expiry, parseRoot, signersOf, signMetadata, SPECIFICATION } from './keys.ts';
+import { ensureRoot, readRootFiles, readRoots } from './root.ts';
 import { findReuse } from './reuse.ts';
-
-/** What a release is made of; `grid.json` is there when a grid is. */
-export const PARTS = ['vmlinuz', 'initramfs.cpio', 'system.erofs'] as const;
-const GRID_FILE = 'grid.json';
-/** What machines with a BIOS load; not every release has it. */
-const LOADER_PARTS = ['zos-bios.img', 'zos-bios.cd', 'zos-bios.pxe'] as const;
-const SIGNATURES = ['vmlinuz.sig', 'initramfs.cpio.sig'] as const;
-const OPTIONAL: readonly string[] = [GRID_FILE, ...LOADER_PARTS, ...SIGNATURES];
 
 const LIFETIME_MS = { targets: 365 * DAY_MS, snapshot: 365 * DAY_MS, timestamp: 30 * DAY_MS };
 
@@ -45,11 +37,7 @@ export type ReleaseWish = {
 };
 
 export type SignedRelease = {
-  readonly versions: {
-    readonly targets: number;
-    readonly snapshot: number;
-    readonly timestamp: number;
-  };
+  readonly versions: Versions;
   readonly targets: readonly {
     readonly name: string;
     readonly lengthBytes: number;
@@ -64,33 +52,30 @@ export type SignedRelease = {
  * stays as it is, so signing twice changes nothing. Throws `BootError`.
  */
 export async function signRelease(wish: ReleaseWish): Promise<SignedRelease> {
-  const keys = await ensureKeys(wish.keysPath);
-  const rootBytes = await ensureRoot(wish);
-  const root = Metadata.fromJSON(MetadataKind.Root, JSON.parse(Buffer.from(rootBytes).toString()));
-  const folder = join(wish.releasePath, 'metadata');
-  await mkdir(folder, { recursive: true });
+  const context = await openContext(wish);
   const files = await targetFiles(wish);
-  const context = { folder, nowMs: wish.nowMs, isTrusted: trustOf(root) };
-
   const targets = await renew(
-    { ...context, kind: MetadataKind.Targets, key: keys.targets },
+    { ...context, kind: MetadataKind.Targets },
     (base) => new Targets({ ...base, targets: files }),
   );
   const snapshot = await renew(
-    { ...context, kind: MetadataKind.Snapshot, key: keys.snapshot },
+    { ...context, kind: MetadataKind.Snapshot },
     (base) => new Snapshot({ ...base, meta: { 'targets.json': metaFile(targets) } }),
   );
   const timestamp = await renew(
-    { ...context, kind: MetadataKind.Timestamp, key: keys.timestamp },
+    { ...context, kind: MetadataKind.Timestamp },
     (base) => new Timestamp({ ...base, snapshotMeta: metaFile(snapshot) }),
   );
 
   // The order of use backwards, so that whoever fetches meanwhile never sees a promise unkept.
-  await publish(join(folder, `${root.signed.version}.root.json`), rootBytes);
-  for (const part of [targets, snapshot, timestamp]) await publish(part.path, part.bytes);
+  for (const { name, bytes } of await readRootFiles(wish.keysPath)) {
+    await publishFile(join(context.folder, name), bytes);
+  }
+  for (const part of [targets, snapshot, timestamp]) await publishFile(part.path, part.bytes);
   const reuse = files['system.erofs']?.custom['reuse'] as readonly ReuseRun[] | undefined;
   return {
     versions: {
+      root: context.root.version,
       targets: targets.version,
       snapshot: snapshot.version,
       timestamp: timestamp.version,
@@ -104,12 +89,47 @@ export async function signRelease(wish: ReleaseWish): Promise<SignedRelease> {
   };
 }
 
+/**
+ * Signs the timestamp anew, and nothing else: what has to be done again and again while a release
+ * stays the newest, with the one key that is for it. Answers its version. Throws `BootError`.
+ */
+export async function refreshTimestamp(wish: ReleaseWish): Promise<number> {
+  const context = await openContext(wish);
+  const renewal = { ...context, kind: MetadataKind.Timestamp } as const;
+  const before = await readTrusted(join(context.folder, 'timestamp.json'), renewal);
+  if (before === undefined || !(before.metadata.signed instanceof Timestamp)) {
+    throw new BootError(
+      'PART_MISSING',
+      'No release is signed here yet; sign it: zos release sign.',
+    );
+  }
+  const { snapshotMeta } = before.metadata.signed;
+  const written = await renew(
+    { ...renewal, isForced: true },
+    (base) => new Timestamp({ ...base, snapshotMeta }),
+  );
+  await publishFile(written.path, written.bytes);
+  return written.version;
+}
+
+type Context = Omit<Renewal, 'kind'> & { readonly root: Root };
+
+async function openContext(wish: ReleaseWish): Promise<Context> {
+  const { keysPath, nowMs } = wish;
+  const { signed: root } = parseRoot(await ensureRoot(wish), join(keysPath, 'root.json'));
+  const roots = await readRoots(keysPath);
+  const folder = join(wish.releasePath, 'metadata');
+  await mkdir(folder, { recursive: true });
+  return { folder, keysPath, nowMs, root, roots };
+}
+
 async function targetFiles(wish: ReleaseWish): Promise<Record<string, TargetFile>> {
   const files: Record<string, TargetFile> = {};
-  for (const name of [...PARTS, ...OPTIONAL]) {
+  const required = new Set<string>(RELEASE_FILES_REQUIRED);
+  for (const name of RELEASE_FILES) {
     const bytes = await readFile(join(wish.releasePath, name)).catch(() => undefined);
     if (bytes === undefined) {
-      if (OPTIONAL.includes(name)) continue;
+      if (!required.has(name)) continue;
       throw new BootError('PART_MISSING', `${name} is not built yet; run npm run image.`);
     }
     const custom = name === 'system.erofs' ? await reuseOf(wish, bytes) : {};
@@ -139,19 +159,23 @@ type Written = { readonly path: string; readonly bytes: Uint8Array; readonly ver
 
 type Renewal = {
   readonly folder: string;
+  readonly keysPath: string;
   readonly kind: Kind;
-  readonly key: RoleKey;
   readonly nowMs: number;
-  readonly isTrusted: (kind: Kind, metadata: Metadata<Signed>) => boolean;
+  readonly root: Root;
+  /** All that ever were: versions go on counting when a key is another. */
+  readonly roots: readonly Metadata<Root>[];
+  /** The next version, also when this one would do. */
+  readonly isForced?: boolean;
 };
 
 /** The metadata that is there if it says the same and lasts; else the next version of it. */
 async function renew(wish: Renewal, make: (base: Base) => Signed): Promise<Written> {
-  const { folder, kind, nowMs } = wish;
+  const { folder, kind, nowMs, root } = wish;
   const path = join(folder, `${kind}.json`);
   const lifetimeMs = LIFETIME_MS[kind];
   const before = await readTrusted(path, wish);
-  if (before !== undefined) {
+  if (before?.isCurrent === true && wish.isForced !== true) {
     const { version, expires } = before.metadata.signed;
     const same = make({ version, expires, specVersion: SPECIFICATION });
     const isLasting = Date.parse(expires) - nowMs > lifetimeMs / 2;
@@ -161,22 +185,48 @@ async function renew(wish: Renewal, make: (base: Base) => Signed): Promise<Writt
   }
   const version = (before?.metadata.signed.version ?? 0) + 1;
   const signed = make({ version, expires: expiry(nowMs, lifetimeMs), specVersion: SPECIFICATION });
-  return { path, bytes: signMetadata(new Metadata(signed), wish.key), version };
+  const signers = await signersOf(wish.keysPath, root, kind);
+  const { threshold = 1 } = root.roles[kind] ?? {};
+  if (signers.length < threshold) {
+    throw new BootError(
+      'KEY_MISSING',
+      `${wish.keysPath} holds ${signers.length} of the ${threshold} keys that ${kind} needs; put ` +
+        'it there, or rotate it: zos release rotate.',
+    );
+  }
+  return { path, bytes: signMetadata(new Metadata(signed), ...signers), version };
 }
 
-type Before = { readonly bytes: Uint8Array; readonly metadata: Metadata<Signed> };
+type Before = {
+  readonly bytes: Uint8Array;
+  readonly metadata: Metadata<Signed>;
+  /** Whether the keys of today signed it. */
+  readonly isCurrent: boolean;
+};
 
-/** What these keys signed before; a file of other keys is as good as none. */
+/** What keys of ours signed before; a file of other keys is as good as none. */
 async function readTrusted(
   path: string,
-  { kind, isTrusted }: Renewal,
+  { kind, root, roots }: Renewal,
 ): Promise<Before | undefined> {
   try {
     const bytes = await readFile(path);
     const metadata = parse(kind, JSON.parse(bytes.toString()));
-    return isTrusted(kind, metadata) ? { bytes: new Uint8Array(bytes), metadata } : undefined;
+    const by = roots.findLast((each) => isSignedBy(each, kind, metadata));
+    if (by === undefined) return undefined;
+    const isCurrent = by.signed.version === root.version;
+    return { bytes: new Uint8Array(bytes), metadata, isCurrent };
   } catch {
     return undefined;
+  }
+}
+
+function isSignedBy(root: Metadata<Root>, kind: Kind, metadata: Metadata<Signed>): boolean {
+  try {
+    root.verifyDelegate(kind, metadata);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -188,21 +238,6 @@ function parse(kind: Kind, value: Json): Metadata<Signed> {
   return Metadata.fromJSON(MetadataKind.Timestamp, value);
 }
 
-function trustOf(root: Metadata<Root>): Renewal['isTrusted'] {
-  return (kind, metadata) => {
-    root.verifyDelegate(kind, metadata);
-    return true;
-  };
-}
-
 function metaFile({ bytes, version }: Written): MetaFile {
   return new MetaFile({ version, length: bytes.length, hashes: { sha256: sha256Hex(bytes) } });
-}
-
-/** In one step: whoever reads sees the old file or the new one. */
-async function publish(path: string, bytes: Uint8Array): Promise<void> {
-  const part = `${path}.part`;
-  await rm(part, { force: true });
-  await writeFile(part, bytes, { mode: 0o644 });
-  await rename(part, path);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ZosError } from '../lib/errors.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
+import { sha256Schema } from '../lib/names.ts';
 import { KiB } from '../lib/units.ts';
 import { idSchema } from '../identity/document.ts';
 import { ENVELOPE_BYTES_MAX, envelopeSchema } from '../identity/envelope.ts';
@@ -19,8 +20,32 @@ export class ArtifactError extends ZosError<
   | 'TARGET_MISSING'
   | 'NO_ROOM'
   | 'ARGUMENT_REFUSED'
+  | 'DIRECTORY_SILENT'
   | HttpError['code']
 > {}
+
+/**
+ * Every file that a release may have: kernel and first stage, the two of them as one for UEFI, the
+ * signatures and images for GRUB, the system, its grid, and what an attested machine measures. Each
+ * is a signed target; names become paths, so none but these is ever written or served.
+ */
+export const RELEASE_FILES = [
+  'vmlinuz',
+  'initramfs.cpio',
+  'system.erofs',
+  'grid.json',
+  'measurements.json',
+  'zos.efi',
+  'systemd-bootx64.efi',
+  'vmlinuz.sig',
+  'initramfs.cpio.sig',
+  'zos-bios.img',
+  'zos-bios.cd',
+  'zos-bios.pxe',
+] as const;
+
+/** Without these there is no release. */
+export const RELEASE_FILES_REQUIRED = ['vmlinuz', 'initramfs.cpio', 'system.erofs'] as const;
 
 export const MIRRORS_MAX = 16;
 /** Runs that a first stage may lend to a second; more would be many small requests. */
@@ -101,8 +126,9 @@ const bootRecordSchema = z.strictObject({
   systemSha256: z.string().regex(/^[0-9a-f]{64}$/u),
   wireBytes: z.int().nonnegative(),
   reusedBytes: z.int().nonnegative(),
-  /** Of the metadata that vouches for the system. */
+  /** Of the metadata that vouches for the system, and of the root.json with that version. */
   versions: versionsSchema,
+  rootSha256: sha256Schema,
   /** Kernel and first stage of the release that was the newest when this machine started. */
   kernel: idSchema,
   /** Who loaded the kernel, as the kernel's own command line tells. */

@@ -1,3 +1,4 @@
+import type { ArtifactError } from '../artifact/spec.ts';
 import type { OfferError } from '../capacity/verify.ts';
 import type { QuestionError } from '../contract/question.ts';
 import type { ReceiptError } from '../contract/receipt.ts';
@@ -32,6 +33,7 @@ export class RefusedError extends ZosError<
   | 'QUESTION_UNKNOWN'
   | 'TOO_MANY_REQUESTS'
   | 'STORE_FAILED'
+  | 'RELEASE_UNKNOWN'
 > {}
 
 /** What keeps a directory from starting. */
@@ -43,9 +45,11 @@ export class StartError extends ZosError<
   | 'GRID_OTHER'
   | 'KEYS_EXPOSED'
   | 'FOLDER_UNUSABLE'
+  | 'ROOT_UNUSABLE'
 > {}
 
 type Code =
+  | ArtifactError['code']
   | RefusedError['code']
   | JsonError['code']
   | EnvelopeError['code']
@@ -80,6 +84,21 @@ export const HTTP_STATUS = {
   QUESTION_UNKNOWN: 404,
   TOO_MANY_REQUESTS: 429,
   STORE_FAILED: 503,
+  RELEASE_UNKNOWN: 409,
+  NOT_JSON: 400,
+  MALFORMED: 400,
+  UNTRUSTED: 403,
+  ROLLED_BACK: 409,
+  LENGTH_MISMATCH: 422,
+  DIGEST_MISMATCH: 422,
+  TARGET_MISSING: 422,
+  ARGUMENT_REFUSED: 400,
+  DIRECTORY_SILENT: 503,
+  HTTP_UNREACHABLE: 502,
+  HTTP_STATUS: 502,
+  HTTP_TOO_LONG: 502,
+  HTTP_TOO_SLOW: 504,
+  HTTP_BROKEN_OFF: 502,
   JSON_TOO_LONG: 413,
   JSON_TOO_DEEP: 400,
   JSON_NOT_UTF8: 400,

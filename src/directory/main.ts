@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { openTrust } from '../artifact/release/metadata.ts';
 import { openLog } from '../host/log.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { sentenceOf } from '../lib/errors.ts';
@@ -12,7 +14,7 @@ import { openNotifier } from './notifier.ts';
 import { makeServer } from './server.ts';
 import { openSqliteStore } from './store-sqlite.ts';
 
-const USAGE = 'Use: directory --listen HOST:PORT --grid NAME --data FOLDER';
+const USAGE = 'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE]';
 const SWEEP_EVERY_MS = SECOND_MS;
 const KEYS_MAX = 50_000;
 
@@ -24,15 +26,22 @@ const EXIT_STATUS = {
   GRID_OTHER: 4,
   KEYS_EXPOSED: 5,
   FOLDER_UNUSABLE: 5,
+  ROOT_UNUSABLE: 5,
 } satisfies Record<StartError['code'], number>;
 
-type Options = { host: string; port: number; grid: string; folder: string };
+type Options = {
+  host: string;
+  port: number;
+  grid: string;
+  folder: string;
+  rootPath: string | undefined;
+};
 
 function readOptions(): Options {
   const text = { type: 'string' } as const;
-  let values: { listen?: string; grid?: string; data?: string };
+  let values: { listen?: string; grid?: string; data?: string; root?: string };
   try {
-    ({ values } = parseArgs({ options: { listen: text, grid: text, data: text } }));
+    ({ values } = parseArgs({ options: { listen: text, grid: text, data: text, root: text } }));
   } catch (cause) {
     throw new StartError('ARGUMENTS', `${sentenceOf(cause)}. ${USAGE}.`);
   }
@@ -45,7 +54,7 @@ function readOptions(): Options {
   if (host === undefined || port > 65_535 || !grid.success || !values.data) {
     throw new StartError('ARGUMENTS', `${USAGE}, as in --listen 127.0.0.1:8080 --grid dev.`);
   }
-  return { host, port, grid: grid.data, folder: values.data };
+  return { host, port, grid: grid.data, folder: values.data, rootPath: values.root };
 }
 
 async function listen(app: Awaited<ReturnType<typeof makeServer>>, options: Options) {
@@ -60,9 +69,24 @@ async function listen(app: Awaited<ReturnType<typeof makeServer>>, options: Opti
   }
 }
 
+/** The root.json that releases have to follow from: the one that came with the image's keys. */
+function readRoot(path: string | undefined): Uint8Array | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const bytes = new Uint8Array(readFileSync(path));
+    openTrust(bytes);
+    return bytes;
+  } catch (cause) {
+    throw new StartError('ROOT_UNUSABLE', `${path} is no root.json of a release; check --root.`, {
+      cause,
+    });
+  }
+}
+
 async function start(): Promise<void> {
   const options = readOptions();
   const { grid, folder } = options;
+  const trustedRoot = readRoot(options.rootPath);
   const log = openLog('directory');
   const own = openIdentity(folder);
   await using resources = new AsyncDisposableStack();
@@ -74,7 +98,7 @@ async function start(): Promise<void> {
   const byIdentity = makeBuckets({ perSecond: 50, burst: 500, keysMax: KEYS_MAX });
   const byAddress = makeBuckets({ perSecond: 500, burst: 5000, keysMax: KEYS_MAX });
   const prover = openProver({ grid, own, store, measurements: () => undefined, nowMs, log });
-  const directory = { grid, own, store, notifier, byIdentity, prover, nowMs, log };
+  const directory = { grid, own, trustedRoot, store, notifier, byIdentity, prover, nowMs, log };
   const app = await makeServer({ directory, byAddress, requestDeadlineMs: 10 * SECOND_MS });
   resources.defer(async () => app.close());
   const sweeper = setInterval(() => {

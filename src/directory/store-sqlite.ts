@@ -1,3 +1,4 @@
+import { lowestOf, putRelease } from './release/store.ts';
 import type { Store } from './store.ts';
 import { putProof } from './attestation/proofs.ts';
 import { farmerOf, putUpdatePolicy } from './rollout/policies.ts';
@@ -59,6 +60,8 @@ export function openSqliteStore(options: { readonly path: string; readonly grid:
     revision: async (node) => revisionOf(sql, node),
     claimNonce: async (claim, nowMs) =>
       write((transaction) => claimNonce(transaction, claim, nowMs)),
+    putRelease: async (published) => write((transaction) => putRelease(transaction, published)),
+    lowestRelease: async () => lowestOf(sql),
     sweep: async (nowMs) =>
       write((transaction) => {
         sweep(transaction, nowMs);

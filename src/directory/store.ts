@@ -1,3 +1,4 @@
+import type { Floor } from '../artifact/release/floor.ts';
 import type { Offer } from '../capacity/spec.ts';
 import type { AskedQuestion } from '../contract/question.ts';
 import type { Heartbeat, Receipt } from '../contract/receipt.ts';
@@ -19,6 +20,7 @@ import type {
   Registration,
   UpdatesAnswer,
 } from '../sdk/api.ts';
+import type { PublishedRelease } from './release/store.ts';
 
 /** Something that was checked, with the envelope that it came in. */
 export type Carried<T> = { readonly value: T; readonly envelope: Envelope };
@@ -98,6 +100,11 @@ export type Store = {
     claim: { readonly node: string; readonly nonce: string; readonly untilMs: number },
     nowMs: number,
   ) => Promise<boolean>;
+
+  /** Takes what a node would take, unless it is older; throws `ArtifactError`. */
+  readonly putRelease: (published: PublishedRelease) => Promise<Floor>;
+  /** What nodes must not go below; `null` before the first release was published here. */
+  readonly lowestRelease: () => Promise<Floor | null>;
 
   /** Carries out what time alone changes: reservations that lapse, contracts and turns that end. */
   readonly sweep: (nowMs: number) => Promise<void>;

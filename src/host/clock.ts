@@ -18,6 +18,11 @@ export async function readClock(): Promise<ClockReading> {
   return { nowMs: Date.now(), uptimeMs: Math.round(Number(seconds) * SECOND_MS) };
 }
 
+/** The system's time: milliseconds since 1970, UTC, whatever that is worth. */
+export function systemTimeMs(): number {
+  return Date.now();
+}
+
 /** Sets the system's clock. */
 export async function setClock(nowMs: number, signal?: AbortSignal): Promise<void> {
   await run({

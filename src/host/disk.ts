@@ -1,7 +1,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { ZosError } from '../lib/errors.ts';
 import { MiB, MINUTE_MS } from '../lib/units.ts';
 import { run } from './exec.ts';
+
+export class DiskError extends ZosError<'DISK_FOREIGN'> {}
 
 /** A whole disk, as the kernel shows it below `/sys/block`. */
 export type Disk = {
@@ -24,6 +27,7 @@ export type DiskContent =
   | { readonly kind: 'foreign'; readonly because: string };
 
 const SECTOR_BYTES = 512;
+const BOOT_BLOCK_BYTES = 1024;
 const EDGE_BYTES = MiB;
 /** Memory, loops, optical drives, floppies, network: none is a disk of this machine. */
 const NO_DISK = /^(?:loop|ram|zram|sr|fd|nbd|dm-|md|rbd|drbd)/u;
@@ -90,6 +94,31 @@ export function ext4Label(head: Uint8Array): string | undefined {
   const name = bytes.subarray(1024 + 0x78, 1024 + 0x88);
   const end = name.indexOf(0);
   return name.toString('latin1', 0, end < 0 ? name.length : end);
+}
+
+/** The first bytes of a disk, where ext4 leaves 1024 alone (ext4's on-disk format, "Layout"). */
+export async function readBootBlock(path: string, lengthBytes: number): Promise<Uint8Array> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(lengthBytes), 0, lengthBytes, 0);
+  return new Uint8Array(buffer.subarray(0, bytesRead));
+}
+
+/**
+ * Writes there, on a disk that has our label and on no other; it may be mounted. The journal of the
+ * file system knows nothing of it: after a crash it may bring back what was there before.
+ */
+export async function writeBootBlock(wish: {
+  readonly path: string;
+  readonly label: string;
+  readonly bytes: Uint8Array;
+}): Promise<void> {
+  const { path, label, bytes } = wish;
+  await using file = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  if (ext4Label(await readAt(file, 0)) !== label || bytes.length > BOOT_BLOCK_BYTES) {
+    throw new DiskError('DISK_FOREIGN', `${path} is no data disk of ours; nothing was written.`);
+  }
+  await file.write(bytes, 0, bytes.length, 0);
+  await file.sync();
 }
 
 /** Whether there is nothing but zeros. */

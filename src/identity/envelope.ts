@@ -42,6 +42,7 @@ export type PayloadKind =
   | 'answer'
   | 'request'
   | 'time'
+  | 'boot-answer'
   | 'update-policy'
   | 'turn'
   | 'turn-answer';

@@ -34,27 +34,27 @@ test('a changed part moves every version on by one and keeps the root', async ()
   const before = await metadataOf(release.releasePath);
   await writeFile(join(release.releasePath, 'vmlinuz'), 'another kernel');
   const { versions } = await signRelease({ ...release, nowMs });
-  expect(versions).toEqual({ targets: 2, snapshot: 2, timestamp: 2 });
+  expect(versions).toEqual({ root: 1, targets: 2, snapshot: 2, timestamp: 2 });
   expect((await metadataOf(release.releasePath))['1.root.json']).toBe(before['1.root.json']);
 });
 
 test('a timestamp that ends soon is renewed, and nothing else', async () => {
   await using release = await makeRelease(nowMs);
   const { versions } = await signRelease({ ...release, nowMs: nowMs + 20 * DAY_MS });
-  expect(versions).toEqual({ targets: 1, snapshot: 1, timestamp: 2 });
+  expect(versions).toEqual({ root: 1, targets: 1, snapshot: 1, timestamp: 2 });
 });
 
 test('metadata of other keys counts as none', async () => {
   await using release = await makeRelease(nowMs);
   await using other = await makeRelease(nowMs);
   const { versions } = await signRelease({ ...release, keysPath: other.keysPath, nowMs });
-  expect(versions).toEqual({ targets: 1, snapshot: 1, timestamp: 1 });
+  expect(versions).toEqual({ root: 1, targets: 1, snapshot: 1, timestamp: 1 });
 });
 
 test('secret keys are readable by their owner only', async () => {
   await using release = await makeRelease(nowMs);
-  for (const role of ['root', 'targets', 'snapshot', 'timestamp']) {
-    const { mode } = await stat(join(release.keysPath, `${role}.key`));
+  for (const name of ['root-1', 'root-2', 'root-3', 'targets', 'snapshot', 'timestamp']) {
+    const { mode } = await stat(join(release.keysPath, `${name}.key`));
     expect(mode & 0o777).toBe(0o600);
   }
 });

@@ -86,5 +86,5 @@ test('a root past its expiry is refused', async () => {
   await using release = await makeRelease(nowMs - 6 * 365 * DAY_MS);
   await using mirror = await openMirror(release.releasePath);
   const { lines } = await boot([mirror.url], release);
-  expect(refusals(lines)).toEqual(['metadata/timestamp.json: EXPIRED']);
+  expect(refusals(lines)).toEqual(['metadata/1.root.json: EXPIRED']);
 });

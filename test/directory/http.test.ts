@@ -75,6 +75,7 @@ test('the OpenAPI document names every route, made from the schemas that check',
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
   expect(routes.toSorted()).toEqual([
+    'GET /v1/boot',
     'GET /v1/contracts',
     'GET /v1/contracts/{id}',
     'GET /v1/farms',
@@ -98,6 +99,7 @@ test('the OpenAPI document names every route, made from the schemas that check',
     'POST /v1/nodes/{id}/turn',
     'POST /v1/questions',
     'POST /v1/receipts',
+    'POST /v1/release',
   ]);
   expect(JSON.stringify(said.paths['/v1/contracts']?.['post'])).toContain('payloadType');
 });

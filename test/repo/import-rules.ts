@@ -53,6 +53,9 @@ const PURE_MODULES = new Set([
   'node:util',
   'node:url',
   'node:zlib',
+  // Its store of trusted metadata only computes; nothing else of it is used, and by one file.
+  'tuf-js',
+  '@tufjs/models',
   'tweetnacl',
   'yaml',
   'zod',
@@ -63,6 +66,7 @@ const SINGLE_USERS: Readonly<Record<string, string>> = {
   execa: 'src/host/exec.ts',
   undici: 'src/host/http.ts',
   pino: 'src/host/log.ts',
+  'tuf-js': 'src/artifact/release/metadata.ts',
 };
 
 /** Environment, arguments, clock and chance: arguments to everybody but a main program. */

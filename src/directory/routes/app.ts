@@ -31,6 +31,8 @@ export type Directory = {
   readonly byIdentity: Buckets;
   /** Asks nodes for proofs of their class. */
   readonly prover: Pick<Prover, 'ask'>;
+  /** Whose releases it tells nodes about; none when it was started without. */
+  readonly trustedRoot?: Uint8Array | undefined;
   readonly nowMs: () => number;
   readonly log: Log;
 };

@@ -5,6 +5,8 @@ export const SCHEMA_VERSION = 3;
 export const SCHEMA = `
 CREATE TABLE grid (name TEXT NOT NULL) STRICT;
 
+CREATE TABLE releases (id INTEGER PRIMARY KEY CHECK (id = 1), floor TEXT NOT NULL) STRICT;
+
 CREATE TABLE identities (id TEXT PRIMARY KEY, envelope TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE farms (

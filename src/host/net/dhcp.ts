@@ -11,6 +11,8 @@ export type Lease = {
   readonly address: string;
   readonly router: string | undefined;
   readonly nameServers: readonly string[];
+  /** Of NTP (RFC 2132 section 8.3). */
+  readonly timeServers: readonly string[];
   readonly server: string | undefined;
   readonly lifetimeSeconds: number | undefined;
   /** What the server would have a machine boot (option 67): a name, or an address for HTTP. */
@@ -26,6 +28,7 @@ const RUN_FOLDER = '/run/dhcpcd';
  */
 const OPTIONS = [
   '-4 --nodev --noarp --noipv4ll --nodelay --config /dev/null --script=',
+  '--option ntp_servers',
   '--option domain_name_servers --option classless_static_routes --option interface_mtu',
   '--option bootfile_name',
 ].flatMap((line) => line.split(' '));
@@ -117,6 +120,7 @@ const OPTION = {
   pad: 0,
   router: 3,
   nameServers: 6,
+  timeServers: 42,
   lifetime: 51,
   overload: 52,
   server: 54,
@@ -139,6 +143,7 @@ export function parseLease(link: string, bytes: Uint8Array): Lease | undefined {
     address: message.subarray(16, 20).join('.'),
     router: addressesOf(options.get(OPTION.router))[0],
     nameServers: addressesOf(options.get(OPTION.nameServers)),
+    timeServers: addressesOf(options.get(OPTION.timeServers)),
     server: addressesOf(options.get(OPTION.server))[0],
     lifetimeSeconds: lifetime?.length === 4 ? lifetime.readUInt32BE() : undefined,
     bootFile: bootFileOf(message, options),

@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureKeys, ensureRoot, type RoleName } from '../../../boot/release/keys.ts';
+import { parseRoot, type RoleKey, type RoleName, signersOf } from '../../../boot/release/keys.ts';
 import { signRelease } from '../../../boot/release/metadata.ts';
+import { ensureRoot } from '../../../boot/release/root.ts';
 import { sha256Hex, utf8 } from '../../../src/lib/bytes.ts';
 import { canonicalize } from './canonical-json.ts';
 
@@ -71,7 +72,6 @@ export async function resign(
   edits: Partial<Record<(typeof CHAIN)[number], Edit>>,
   signer: Partial<Record<RoleName, RoleName>> = {},
 ): Promise<void> {
-  const keys = await ensureKeys(release.keysPath);
   let below: { name: string; bytes: Uint8Array; version: unknown } | undefined;
   for (const role of CHAIN) {
     const path = join(release.releasePath, `metadata/${role}.json`);
@@ -82,8 +82,8 @@ export async function resign(
       signed['meta'] = { [name]: entry };
     }
     edits[role]?.(signed);
-    const { keyID, sig } = keys[signer[role] ?? role].sign(utf8(canonicalize(signed)));
-    const bytes = utf8(JSON.stringify({ signatures: [{ keyid: keyID, sig }], signed }));
+    const signatures = await signaturesOf(release, [signer[role] ?? role], signed);
+    const bytes = utf8(JSON.stringify({ signatures, signed }));
     await writeFile(path, bytes);
     below = { name: `${role}.json`, bytes, version: signed['version'] };
   }
@@ -95,19 +95,35 @@ export async function writeNextRoot(
   edit: Edit = () => {},
   signers: readonly RoleName[] = ['root'],
 ): Promise<void> {
-  const keys = await ensureKeys(release.keysPath);
   const { signed } = JSON.parse(Buffer.from(release.root).toString()) as { signed: Json };
   signed['version'] = 2;
   edit(signed);
-  const signatures = signers.map((role) => {
-    const { keyID, sig } = keys[role].sign(utf8(canonicalize(signed)));
-    return { keyid: keyID, sig };
-  });
+  const signatures = await signaturesOf(release, signers, signed);
   const path = join(release.releasePath, 'metadata/2.root.json');
   await writeFile(path, JSON.stringify({ signatures, signed }));
 }
 
 /** The public key of a role, as metadata names it. */
 export async function keyIdOf(release: TestRelease, role: RoleName): Promise<string> {
-  return (await ensureKeys(release.keysPath))[role].key.keyID;
+  return (await keysOf(release, role))[0]?.key.keyID ?? '';
+}
+
+/** The secret keys that the first root names for a role. */
+async function keysOf(release: TestRelease, role: RoleName): Promise<readonly RoleKey[]> {
+  return signersOf(release.keysPath, parseRoot(release.root, 'root.json').signed, role);
+}
+
+type Signature = { readonly keyid: string; readonly sig: string };
+
+/** By all keys of each role. */
+async function signaturesOf(
+  release: TestRelease,
+  roles: readonly RoleName[],
+  signed: Json,
+): Promise<Signature[]> {
+  const keys = await Promise.all(roles.map(async (role) => keysOf(release, role)));
+  return keys.flat().map(({ sign }) => {
+    const { keyID, sig } = sign(utf8(canonicalize(signed)));
+    return { keyid: keyID, sig };
+  });
 }
