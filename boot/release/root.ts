@@ -168,8 +168,9 @@ export async function acceptProposal(keysPath: string): Promise<number | undefin
     throw new BootError(
       'ROOT_UNSIGNED',
       `The proposed root ${version} has ${proposal.byOld.has} of ${proposal.byOld.needs} ` +
-        `signatures of the keys that were and ${proposal.byNew.has} of ${proposal.byNew.needs} of ` +
-        'those that will be; ask each holder for `zos release sign --root-key FILE`, or take it ' +
+        `signatures of the keys that were, and ${proposal.byNew.has} of ` +
+        `${proposal.byNew.needs} of those that will be; ` +
+        'ask each holder for `zos release sign --root-key FILE`, or take it ' +
         `back by removing ${path}.`,
     );
   }

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CONSOLES } from '../../src/artifact/command-line.ts';
+import { RELEASE_FILES } from '../../src/artifact/spec.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import { BootError } from '../errors.ts';
 import { type Body, bytesBody, fileBody, sendBody } from './answer.ts';
@@ -49,8 +50,7 @@ export type BootServer = AsyncDisposable & {
 
 const CONNECTIONS_MAX = 512;
 const CLIENTS_MAX = 4096;
-const RELEASE_FILE =
-  /^(?:vmlinuz|zos\.efi|initramfs\.cpio|system\.erofs|grid\.json|sbom\.spdx\.json)$/u;
+const SERVED = new Set<string>([...RELEASE_FILES, 'sbom.spdx.json']);
 const METADATA_FILE = /^metadata\/(?:[1-9][0-9]{0,5}\.root|timestamp|snapshot|targets)\.json$/u;
 const IMAGE_FILE = /^images\/[A-Za-z0-9][\w.-]{0,127}$/u;
 
@@ -126,7 +126,7 @@ async function bodyOf(
   if (path === 'initramfs.cpio' && wish.firstStagePath !== undefined) {
     return fileBody(wish.firstStagePath);
   }
-  if (RELEASE_FILE.test(path) || METADATA_FILE.test(path)) {
+  if (SERVED.has(path) || METADATA_FILE.test(path)) {
     return fileBody(join(wish.releasePath, path));
   }
   if (IMAGE_FILE.test(path) && wish.imagesPath !== undefined) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refusalSchema, versionsSchema } from '../artifact/spec.ts';
 import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
@@ -47,6 +48,19 @@ export const receiptSchema = z.strictObject({
 /** What a node says of a contract, signed and numbered. */
 export type Receipt = z.infer<typeof receiptSchema>;
 
+export const BOOT_REFUSALS_MAX = 8;
+
+const bootReportSchema = z.strictObject({
+  /** Of the release's metadata. */
+  versions: versionsSchema,
+  /** Who loaded the kernel, if a loader of ours did, and where the farm file came from. */
+  loader: z.enum(['local', 'network']).nullable(),
+  media: z.string().max(600),
+  /** What this boot did not take, the latest of it. */
+  refusals: z.array(refusalSchema).max(BOOT_REFUSALS_MAX),
+});
+export type BootReport = z.infer<typeof bootReportSchema>;
+
 export const heartbeatSchema = z.strictObject({
   grid: gridSchema,
   node: idSchema,
@@ -68,6 +82,8 @@ export const heartbeatSchema = z.strictObject({
   stages: z.array(z.strictObject({ name: z.string().max(60), atMs: z.int().min(0) })).max(32),
   /** Whether the node's key is sealed by hardware, kept on a disk, or gone at the next boot. */
   keyKept: z.enum(['sealed', 'disk', 'memory']),
+  /** How the first stage came to its system. */
+  boot: bootReportSchema.optional(),
   /** Times the agent was started in this boot, the first included. */
   agentStarts: z.int().min(1),
   /** The newest starts of this boot, the newest last, each with its reason. */

@@ -52,6 +52,8 @@ export type AgentParts = {
   readonly attest: QuestionParts['attest'];
   readonly nextSeq: (nowMs: number) => Promise<number>;
   readonly life: ReportParts['life'];
+  /** Writes down which release this boot took, on disk and TPM, once the directory knows us. */
+  readonly keepFloor: () => Promise<void>;
   /** The node's own addresses, at which peers may try its tunnels. */
   readonly addresses: () => readonly string[];
   readonly clock: Pick<ClockParts, 'clock' | 'nonce' | 'setClock'> & {
@@ -181,6 +183,7 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
   const join = async (): Promise<void> => {
     const farm = await register({ directory, body: registration, patience }, signal);
     parts.console.reached('registered', `node=${parts.self.identity.id} farm=${farm}`);
+    await parts.keepFloor();
   };
   const keepTime = async (): Promise<void> => {
     for (await sleep(HOUR_MS, signal); !signal.aborted; await sleep(HOUR_MS, signal)) {

@@ -4,11 +4,13 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { observeBoot } from '../capacity/observe-boot.ts';
+import type { BootRecord } from '../artifact/spec.ts';
 import { observeInventory } from '../capacity/observe.ts';
 import { type Offer, resourcesOf } from '../capacity/spec.ts';
 import { capacityOf, hardwareOf } from '../capacity/status.ts';
 import { containerDriver } from '../container/apply.ts';
 import { readLogTail } from '../container/observe.ts';
+import { BOOT_REFUSALS_MAX, type BootReport } from '../contract/receipt.ts';
 import { ANSWER_BYTES_MAX } from '../contract/question.ts';
 import { openContractStore } from '../contract/store.ts';
 import { setClock } from '../host/clock.ts';
@@ -29,6 +31,7 @@ import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
 import { renewOffer } from './bringup/offer.ts';
+import { openFloor } from './bringup/floor.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
@@ -88,6 +91,7 @@ type Ground = {
 async function gather(ground: Ground): Promise<AgentParts> {
   const { boot, console, disk, supervisor, ending } = ground;
   const { signal } = ending;
+  const log = openLog('node');
   const { grid, directory } = boot.grid;
   const folder = nodeFolder(disk);
   const self = await openSelf(folder);
@@ -126,7 +130,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     console,
     sleep,
     chance: Math.random,
-    log: openLog('node'),
+    log,
     offer: { id: offer.id, total: resourcesOf(offer.offer.capacity), class: own.class },
     attest: own.attest,
     registration: { identity: self.document, token, farmer, offer: offer.envelope },
@@ -140,6 +144,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     life: lifeOf(ground, update),
     onAcknowledged: supervisor.sayHealthy,
     keepUpToDate: update.follow,
+    keepFloor: openFloor({ record: boot.record, disk, console, log }),
     addresses: ownAddresses,
     clock: await openClock(),
   };
@@ -210,11 +215,16 @@ function lifeOf(ground: Ground, update: Update): AgentParts['life'] {
     addresses: ownAddresses().slice(0, 32),
     stages: [...console.stages],
     keyKept: disk.path === null ? 'memory' : 'disk',
+    boot: bootReportOf(boot.record),
     agentStarts,
     starts: [...update.starts],
     systemBad: [...update.marks.all()],
     kernel: boot.record.kernel,
   });
+}
+
+function bootReportOf({ versions, loader, media, refusals }: BootRecord): BootReport {
+  return { versions, loader, media, refusals: refusals.slice(-BOOT_REFUSALS_MAX) };
 }
 
 /** The clock of this boot: once set, it stays trusted for the agents that come after. */

@@ -4,8 +4,10 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Guest } from '../../boot/lab/guest.ts';
 import { type Lab, openLab } from '../../boot/lab/lab.ts';
+import { startDirectory } from '../../boot/grid/directory.ts';
 import { signRelease } from '../../boot/release/metadata.ts';
 import { openBootServer } from '../../boot/serve/server.ts';
+import type { GridFile } from '../../src/artifact/spec.ts';
 import { MINUTE_MS } from '../../src/lib/units.ts';
 
 // One machine, and a row of mirrors that lie: each link of the chain has one bit flipped by one of
@@ -24,7 +26,15 @@ let guest: Guest;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'zos-tamper-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
-  const honest = await makeRelease('honest');
+  lab = stack.use(await openLab({ name: 'tamper', accelerator: 'tcg' }));
+  // The machine remembers nothing: without a directory that tells what is newest it would wait.
+  const { address } = lab;
+  const directory = await startDirectory({
+    ...{ root: ROOT, grid: 'lab', host: address, port: 8080, onEvent: () => {} },
+    folder: join(folder, 'directory'),
+  });
+  const { url, identity } = stack.use(directory);
+  const honest = await makeRelease('honest', { urls: [url], identity });
   const liars = [
     // In the order of the chain: what held at one mirror is not fetched from the next.
     await tamper(honest, 'metadata/1.root.json', 'metadata/2.root.json'),
@@ -34,7 +44,6 @@ beforeAll(async () => {
     await tamper(honest, 'grid.json'),
     await tamper(honest, 'system.erofs'),
   ];
-  lab = stack.use(await openLab({ name: 'tamper', accelerator: 'tcg' }));
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
   const mirrors: string[] = [];
   for (const releasePath of [...liars.slice(1), honest]) {
@@ -82,13 +91,12 @@ test('nothing of a refused piece ran: the agent came after the honest mirror, an
 });
 
 /** The release that was built here, signed anew with a grid of its own. */
-async function makeRelease(name: string): Promise<string> {
+async function makeRelease(name: string, directory: GridFile['directory']): Promise<string> {
   const releasePath = join(folder, name);
   await mkdir(releasePath);
   for (const file of FILES) {
     await copyFile(join(ROOT, 'dist/release', file), join(releasePath, file));
   }
-  const directory = { urls: ['http://192.0.2.1:8080'], identity: '00'.repeat(32) };
   await writeFile(join(releasePath, 'grid.json'), JSON.stringify({ grid: 'lab', directory }));
   const firstStagePath = join(ROOT, 'dist/work/first.erofs');
   const keysPath = join(ROOT, 'dist/keys');

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fetchMetadata, type KnownMetadata } from '../../artifact/fetch-metadata.ts';
+import { fetchMetadata, type KnownMetadata } from '../../artifact/release/fetch-metadata.ts';
+import { checkExpiry } from '../../artifact/release/metadata.ts';
 import { fetchTarget } from '../../artifact/fetch.ts';
 import { type Measurements, parseMeasurements } from '../../attestation/spec.ts';
 import { fetchBytes } from '../../host/http.ts';
@@ -29,13 +30,18 @@ export async function readMeasurements(world: World, rootPath?: string): Promise
   }
   const given = rootPath === undefined ? undefined : await readRoot(rootPath);
   const remembered = config.release && fromBase64(config.release.root);
-  const known: KnownMetadata = { root: given ?? remembered ?? (await firstRoot(world, mirror)) };
+  const first = given ?? remembered ?? (await firstRoot(world, mirror));
+  const known: KnownMetadata = { roots: [first] };
   const release = await fetchMetadata({ mirror, known, signal: world.signal });
+  checkExpiry(release, world.nowMs());
   const path = join(world.home.path, 'measurements.json');
   const target = release.target('measurements.json');
   await fetchTarget({ target, mirror, path, signal: world.signal });
   const measurements = parseMeasurements(new Uint8Array(await readFile(path)));
-  await writeConfig(world.home, { ...config, release: { mirror, root: toBase64(known.root) } });
+  await writeConfig(world.home, {
+    ...config,
+    release: { mirror, root: toBase64(known.roots.at(-1) ?? first) },
+  });
   return measurements;
 }
 

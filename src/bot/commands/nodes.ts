@@ -30,7 +30,7 @@ export async function printNodes(world: World): Promise<void> {
     rows.length === 0
       ? `The grid ${grid.name} has no nodes yet; boot one with a token of \`zos farm token\`.\n`
       : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}${wordsOn(known)}`;
-  answer(world, known.map(valueOf), text);
+  answer(world, known.map(valueOf), text + known.flatMap(refusalsOf).join(''));
 }
 
 function rowOf(node: KnownNode, nowMs: number): string[] {
@@ -76,6 +76,14 @@ function provenIn({ offer, proof, class: counted }: KnownNode, nowMs: number): s
   return counted === 'attested' ? ago : `no, ${plain(proof.because.split(':')[0] || 'long ago')}`;
 }
 
+/** What a node did not take at its last boot: somebody near it lies, or is broken. */
+function refusalsOf({ identity, heartbeat }: KnownNode): string[] {
+  return (heartbeat?.boot?.refusals ?? []).map(({ artifact, code, mirror }) => {
+    const from = mirror === null ? '' : ` from ${mirror}`;
+    return `\n${shortId(identity.id)} refused ${plain(`${artifact}${from}: ${code}`)} as it booted`;
+  });
+}
+
 function stateOf({ isOnline, state }: KnownNode): string {
   if (state !== 'joined') return 'waits for its farmer';
   return isOnline ? 'online' : 'offline';
@@ -104,5 +112,6 @@ function valueOf(node: KnownNode): unknown {
     kernel: heartbeat?.kernel ?? null,
     starts: heartbeat?.starts ?? [],
     systemBad: heartbeat?.systemBad ?? [],
+    boot: heartbeat?.boot ?? null,
   };
 }

@@ -167,6 +167,7 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
     nextSeq: await openSequence(`${folder}/seq`),
     life: async () => ({ ...LIFE, ...wish.life?.() }),
     ...(wish.keepUpToDate === undefined ? {} : { keepUpToDate: wish.keepUpToDate }),
+    keepFloor: async () => {},
     addresses: () => LIFE.addresses,
     clock: clockOf(wish),
     console: openConsole({
