@@ -26,12 +26,12 @@ import { type AgentParts, runAgentParts } from './agent.ts';
 import { findOwnClass, type OwnClass } from './bringup/attestation.ts';
 import { type BootFiles, readBootFiles } from './bringup/boot-files.ts';
 import { type AgentConsole, openConsole } from './bringup/console.ts';
-import { openDirectory } from './bringup/directory.ts';
+import { type Directory, openDirectory } from './bringup/directory.ts';
 import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
 import { renewOffer } from './bringup/offer.ts';
-import { openFloor } from './bringup/floor.ts';
+import { openFloor } from './boot/floor.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
@@ -110,8 +110,6 @@ async function gather(ground: Ground): Promise<AgentParts> {
   const { cru, mruBytes, sruBytes } = offer.offer.capacity;
   console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
   const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
-  const [first = '', ...others] = directory.urls;
-  const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
   const { token, farmer } = boot.media;
   const policy = await openPolicy({
     path: `${folder}/update-policy.json`,
@@ -134,7 +132,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     offer: { id: offer.id, total: resourcesOf(offer.offer.capacity), class: own.class },
     attest: own.attest,
     registration: { identity: self.document, token, farmer, offer: offer.envelope },
-    directory: openDirectory([addressOf(first), ...others.map(addressOf)]),
+    directory: directoryOf(ground),
     directoryId: directory.identity,
     store: await openContractStore(`${folder}/contracts`),
     drivers: driversOf(images.ground),
@@ -148,6 +146,13 @@ async function gather(ground: Ground): Promise<AgentParts> {
     addresses: ownAddresses,
     clock: await openClock(),
   };
+}
+
+function directoryOf({ boot, ending }: Ground): Directory {
+  const { signal } = ending;
+  const [first = '', ...others] = boot.grid.directory.urls;
+  const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
+  return openDirectory([addressOf(first), ...others.map(addressOf)]);
 }
 
 async function countCapacity(

@@ -30,7 +30,7 @@ export async function printNodes(world: World): Promise<void> {
     rows.length === 0
       ? `The grid ${grid.name} has no nodes yet; boot one with a token of \`zos farm token\`.\n`
       : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}${wordsOn(known)}`;
-  answer(world, known.map(valueOf), text + known.flatMap(refusalsOf).join(''));
+  answer(world, known.map(valueOf), text);
 }
 
 function rowOf(node: KnownNode, nowMs: number): string[] {
@@ -61,6 +61,7 @@ function wordsOn(nodes: readonly KnownNode[]): string {
     const left = (heartbeat?.systemBad ?? []).map(
       ({ sha256, reason }) => `${who} leaves release ${shortId(sha256)} alone: ${plain(reason)}.\n`,
     );
+    left.push(...refusalsOf(heartbeat).map((what) => `${who} refused ${what} as it booted.\n`));
     if (!isFault) return left;
     return [`${who}: ${what} was started anew (${last.reason}): ${plain(last.detail)}.\n`, ...left];
   });
@@ -77,10 +78,10 @@ function provenIn({ offer, proof, class: counted }: KnownNode, nowMs: number): s
 }
 
 /** What a node did not take at its last boot: somebody near it lies, or is broken. */
-function refusalsOf({ identity, heartbeat }: KnownNode): string[] {
+function refusalsOf(heartbeat: KnownNode['heartbeat']): string[] {
   return (heartbeat?.boot?.refusals ?? []).map(({ artifact, code, mirror }) => {
     const from = mirror === null ? '' : ` from ${mirror}`;
-    return `\n${shortId(identity.id)} refused ${plain(`${artifact}${from}: ${code}`)} as it booted`;
+    return plain(`${artifact}${from} (${code})`);
   });
 }
 

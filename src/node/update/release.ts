@@ -1,8 +1,11 @@
 import { appendFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { completeDraft, type Draft, startDraft } from '../../artifact/fetch.ts';
-import { fetchMetadata, type KnownMetadata, type Release } from '../../artifact/fetch-metadata.ts';
-import { ArtifactError, type BootRecord, type Versions } from '../../artifact/spec.ts';
+import { fetchMetadata, type KnownMetadata } from '../../artifact/release/fetch-metadata.ts';
+import { checkLowest, type Floor, floorOf } from '../../artifact/release/floor.ts';
+import { checkExpiry, type Release } from '../../artifact/release/metadata.ts';
+import type { BootRecord } from '../../artifact/spec.ts';
 import { kernelReleaseOf, type Target } from '../../artifact/verify.ts';
+import { systemTimeMs } from '../../host/clock.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { concatBytes } from '../../lib/bytes.ts';
 import { type CpioEntry, writeCpio } from '../../lib/cpio.ts';
@@ -20,7 +23,7 @@ export type LookWish = {
   /** What held before; moves on. */
   readonly known: KnownMetadata;
   /** Of what runs: nothing below it is taken. */
-  readonly lowest: Versions;
+  readonly lowest: Floor;
   readonly onTrouble: (what: string, error: unknown) => void;
   readonly signal: AbortSignal;
 };
@@ -32,7 +35,8 @@ export async function lookForRelease(wish: LookWish): Promise<NewestRelease | un
     try {
       const { known, signal } = wish;
       const release = await fetchMetadata({ mirror, known, signal });
-      refuseOlder(release.versions, wish.lowest);
+      checkExpiry(release, systemTimeMs());
+      checkLowest(release, [{ floor: wish.lowest, by: 'this node' }]);
       const isNewer = release.versions.timestamp > (newest?.release.versions.timestamp ?? 0);
       if (isNewer) newest = { release, mirror, kernel: kernelReleaseOf(release.target) };
     } catch (error) {
@@ -41,17 +45,6 @@ export async function lookForRelease(wish: LookWish): Promise<NewestRelease | un
     }
   }
   return newest;
-}
-
-function refuseOlder(versions: Versions, lowest: Versions): void {
-  for (const role of ['root', 'timestamp', 'snapshot', 'targets'] as const) {
-    if (versions[role] >= lowest[role]) continue;
-    throw new ArtifactError(
-      'ROLLED_BACK',
-      `It is version ${versions[role]}, and this node runs ${lowest[role]}; update the mirror.`,
-      { facts: { artifact: `metadata/${role}.json` } },
-    );
-  }
 }
 
 export type FetchWish = {
@@ -75,8 +68,8 @@ export async function fetchSystem(wish: FetchWish, record: BootRecord): Promise<
   await fetchWhole(wish, release.target('grid.json'), `${folder}/grid.json`);
   await fetchMeasurements(wish);
   const { wireBytes, reusedBytes } = draft;
-  const { versions } = release;
-  const next = { ...record, mirror, systemSha256: system.sha256, versions, wireBytes, reusedBytes };
+  const fetched = { mirror, systemSha256: system.sha256, wireBytes, reusedBytes };
+  const next: BootRecord = { ...record, ...fetched, ...floorOf(release) };
   await writeFile(`${folder}/boot.json`, JSON.stringify(next), { mode: 0o600 });
 }
 

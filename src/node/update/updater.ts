@@ -1,5 +1,5 @@
 import type { Judgement, BadMark, ReleaseKind } from '../../rollout/spec.ts';
-import type { KnownMetadata } from '../../artifact/fetch-metadata.ts';
+import type { KnownMetadata } from '../../artifact/release/fetch-metadata.ts';
 import type { KernelFiles } from '../../host/reset/restart.ts';
 import type { AgentConsole } from '../bringup/console.ts';
 import type { BootFiles } from '../bringup/boot-files.ts';
@@ -78,7 +78,7 @@ export async function followReleases(
     while (!signal.aborted && (await supervisor.isOnTrial())) await sleep(TRIAL_LOOK_MS, signal);
     await emptyFolder(supervisor.otherFolder);
   }
-  const state: State = { known: { root: parts.root }, staged: undefined, said: '' };
+  const state: State = { known: { roots: [parts.root] }, staged: undefined, said: '' };
   while (!signal.aborted) {
     let waitMs = LOOK_MS;
     try {
@@ -114,7 +114,7 @@ async function look(round: Round): Promise<number> {
   const newest = await lookForRelease({
     mirrors: media.mirrors,
     known: state.known,
-    lowest: record.versions,
+    lowest: { versions: record.versions, rootSha256: record.rootSha256 },
     onTrouble: parts.onTrouble,
     signal,
   });

@@ -4,7 +4,7 @@ import type { Log } from '../../host/log.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import type { DataDisk } from '../../volume/apply.ts';
 import { DATA_LABEL } from '../../volume/plan.ts';
-import type { AgentConsole } from './console.ts';
+import type { AgentConsole } from '../bringup/console.ts';
 
 /**
  * Writes down what this boot took, so that no later one goes below it. Only what brought the node
