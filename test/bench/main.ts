@@ -5,6 +5,7 @@ import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOnGrid } from './on-grid.ts';
+import { figuresOnUpdate } from './on-update.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -23,7 +24,8 @@ process.exitCode = isComplete ? 0 : 1;
 async function bench(): Promise<boolean> {
   await using alone = figuresAlone(ROOT, environment);
   await using onGrid = figuresOnGrid(ROOT, environment);
-  const all = [...onGrid.figures, ...alone.figures, ...ATTESTATION_FIGURES];
+  await using onUpdate = figuresOnUpdate(ROOT, environment);
+  const all = [...onGrid.figures, ...onUpdate.figures, ...alone.figures, ...ATTESTATION_FIGURES];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);
   if (wanted.length === 0) {
@@ -34,7 +36,8 @@ async function bench(): Promise<boolean> {
   for (const figure of wanted) {
     console.error(`bench: ${figure.name}: ${figure.what} ...`);
     // A grid that is up would take processor time from what is measured alone.
-    if (figure === alone.figures[0]) await onGrid[Symbol.asyncDispose]();
+    if (figure === onUpdate.figures[0]) await onGrid[Symbol.asyncDispose]();
+    if (figure === alone.figures[0]) await onUpdate[Symbol.asyncDispose]();
     seen.push(await see(figure));
   }
   console.log(`\n${tableOf(seen)}`);

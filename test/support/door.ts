@@ -31,7 +31,11 @@ export async function makeDoorFirstStage(root: string, folder: string): Promise<
 }
 
 /** The other end of the fault door: one order, one line of answer. */
-export type Door = Disposable & { readonly ask: (order: string) => Promise<string> };
+export type Door = Disposable & {
+  readonly ask: (order: string) => Promise<string>;
+  /** An order after which there may be nobody to answer. */
+  readonly tell: (order: string) => void;
+};
 
 /** Opens the door at the socket of a machine's second serial port. */
 export async function openDoor(path: string): Promise<Door> {
@@ -45,6 +49,7 @@ export async function openDoor(path: string): Promise<Door> {
       const [line] = (await answer) as [string];
       return line;
     },
+    tell: (order) => void socket.write(`${order}\n`),
     [Symbol.dispose]: () => socket.destroy(),
   };
 }

@@ -74,8 +74,10 @@ export function qemuArgs(machine: Machine): string[] {
     processorArgs(machine),
     ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
     secondSerialArgs(machine),
-    // As every server's board has one: it restarts a machine whose PID 1 does not get to run.
+    // As boards of servers have them: what restarts a machine whose PID 1 does not get to run, and
+    // what keeps the last words of a kernel.
     ['-device', 'i6300esb'],
+    ['-object', 'memory-backend-ram,id=erst,size=64K', '-device', 'acpi-erst,memdev=erst'],
     ['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
     mediaArgs(media),
     cards.flatMap((card, index) => cardArgs(card, index, machine)),
