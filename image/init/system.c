@@ -50,7 +50,8 @@ int switch_systems(void) {
     in(two, BOOT "/other", FILES[i]);
     if (syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, two, RENAME_EXCHANGE) == 0) continue;
     /* One of the two may have none: then it has it afterwards, and the other has not. */
-    if (rename(one, two) != 0 && rename(two, one) != 0) say("can't exchange", one, errno);
+    if (errno == ENOENT && (rename(one, two) == 0 || rename(two, one) == 0)) continue;
+    if (errno != ENOENT) say("can't exchange", one, errno);
   }
   return 0;
 }

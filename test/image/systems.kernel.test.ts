@@ -76,11 +76,14 @@ afterAll(() => {
 type Machine = { readonly lines: string[]; readonly pid: number };
 
 /** A machine whose old agent at once goes to the new system: what PID 1 and the agents say. */
-async function startMachine(how: string, newer = `${folder}/${how}.erofs`): Promise<Machine> {
+async function startMachine(
+  how: string,
+  { older = 'update', newer = `${folder}/${how}.erofs`, first = FIRST } = {},
+): Promise<Machine> {
   const work = mkdtempSync(join(folder, 'machine-'));
   // As the first stage leaves it: proc, run and the others below the mounted image, the data disk.
   const script = `set -e; exec 2>&1
-    mkdir ${work}/root; cp ${folder}/update.erofs ${work}/old.erofs
+    mkdir ${work}/root; cp ${folder}/${older}.erofs ${work}/old.erofs
     mount -t erofs ${work}/old.erofs ${work}/root; cd ${work}/root
     mount -t proc proc proc; mount -t tmpfs tmpfs run; mount -t tmpfs tmpfs dev
     mount -t tmpfs tmpfs tmp; mount -t tmpfs tmpfs var; mount -t tmpfs tmpfs data; echo > data/mark
@@ -103,7 +106,7 @@ async function startMachine(how: string, newer = `${folder}/${how}.erofs`): Prom
   };
   child.stdout.on('data', hear);
   const machine = { lines, pid: 0 };
-  await waitFor(machine, FIRST);
+  await waitFor(machine, first);
   const pid = Number(execFileSync('pgrep', ['--parent', String(child.pid)]).toString());
   return { lines, pid };
 }
@@ -167,10 +170,18 @@ test.concurrent('a new agent that falls soon after it was well: the old one is b
   expect(machine.lines).toContain('zos: init the new system is well');
 });
 
+test.concurrent('an agent that does not get on with its work is started anew', async () => {
+  const first = 'agent new end=- back=- record=one data=1 other=1 pid1=1';
+  const machine = await startMachine('hang', { older: 'hang', first });
+  await waitFor(machine, 'zos: init agent ended: hung');
+  await waitFor(machine, first.replace('end=-', 'end=hung'));
+  expect(machine.lines.some((line) => line.includes('tries the new system'))).toBe(false);
+}, 110_000);
+
 test.concurrent('a new system that is no image is not gone to', async () => {
   const path = join(folder, 'broken.erofs');
   writeFileSync(path, Buffer.alloc(8192));
-  const machine = await startMachine('broken', path);
+  const machine = await startMachine('broken', { newer: path });
   await waitFor(
     machine,
     'agent old end=status 64 back=unmountable record=one data=1 other=1 pid1=1',
