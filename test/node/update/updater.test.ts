@@ -148,32 +148,15 @@ type Node = {
   initramfs: Buffer;
 };
 
+type Other = { readonly versions?: Record<string, number>; readonly refusal?: string };
+
 /** The updater of a node that runs what is released now, with real files and mirrors. */
 async function startNode(
   mirrors: readonly Mirror[],
   mayUpdate: MayUpdate,
-  other: { readonly versions?: Record<string, number>; readonly refusal?: string } = {},
+  other: Other = {},
 ): Promise<Node> {
-  const digestOf = async (name: string): Promise<string> =>
-    sha256Hex(await readFile(join(release.releasePath, name)));
-  const digests = [await digestOf('vmlinuz'), await digestOf('initramfs.cpio')];
-  const record = parseBootRecord(
-    Buffer.from(
-      JSON.stringify({
-        release: 'zero-os test',
-        stages: [],
-        mirror: mirrors[0]?.url,
-        systemSha256: await digestOf('system.erofs'),
-        kernel: sha256Hex(Buffer.from(`${digests.join('\n')}\n`)),
-        wireBytes: 0,
-        reusedBytes: 0,
-        versions: other.versions ?? { root: 1, timestamp: 1, snapshot: 1, targets: 1 },
-        loader: null,
-        media: 'initramfs',
-        refusals: [],
-      }),
-    ),
-  );
+  const record = await recordOfNow(other.versions);
   const marks = await openBadMarks(join(folder, 'bad.json'));
   const node: Node = { marks, record, did: [], initramfs: Buffer.alloc(0) };
   await writeFile(join(folder, 'farm.json'), 'farm of a test');
@@ -195,28 +178,53 @@ async function startNode(
       ending.abort();
     },
     measure: async (sha256) => void measured.push(sha256),
-    kernel: {
-      handedOn: { 'farm.json': join(folder, 'farm.json'), extended: join(folder, 'extended') },
-      commandLine: async () => 'rootfstype=ramfs lockdown=integrity initrd=initramfs.cpio\n',
-      ready: async (files) => {
-        node.did.push('ready');
-        node.ready = files;
-        node.initramfs = await readFile(files.initramfs);
-        if (other.refusal !== undefined) throw new Error(other.refusal);
-      },
-      mark: async () => void node.did.push('mark'),
-      go: () => {
-        node.did.push('go');
-        ending.abort();
-      },
-      restart: () => {
-        node.did.push('restart');
-        ending.abort();
-      },
-    },
+    kernel: doorsOf(node, other.refusal),
   };
   void followReleases(parts, mayUpdate, ending.signal);
   return node;
+}
+
+/** The boot record of a machine that booted what is released now. */
+async function recordOfNow(versions?: Other['versions']): Promise<Node['record']> {
+  const digestOf = async (name: string): Promise<string> =>
+    sha256Hex(await readFile(join(release.releasePath, name)));
+  const digests = [await digestOf('vmlinuz'), await digestOf('initramfs.cpio')];
+  const record = {
+    release: 'zero-os test',
+    stages: [],
+    mirror: 'http://127.0.0.1:1',
+    systemSha256: await digestOf('system.erofs'),
+    kernel: sha256Hex(Buffer.from(`${digests.join('\n')}\n`)),
+    wireBytes: 0,
+    reusedBytes: 0,
+    versions: versions ?? { root: 1, timestamp: 1, snapshot: 1, targets: 1 },
+    rootSha256: sha256Hex(release.root),
+    loader: null,
+    media: 'initramfs',
+    refusals: [],
+  };
+  return parseBootRecord(Buffer.from(JSON.stringify(record)));
+}
+
+/** What would be done to the machine is written down. */
+function doorsOf(node: Node, refusal?: string): UpdaterParts['kernel'] {
+  const end = (what: string) => (): void => {
+    node.did.push(what);
+    ending.abort();
+  };
+  return {
+    handedOn: { 'farm.json': join(folder, 'farm.json'), extended: join(folder, 'extended') },
+    commandLine: async () => 'rootfstype=ramfs lockdown=integrity initrd=initramfs.cpio\n',
+    ready: async (files) => {
+      node.did.push('ready');
+      node.ready = files;
+      node.initramfs = await readFile(files.initramfs);
+      if (refusal !== undefined) throw new Error(refusal);
+    },
+    mark: async () => void node.did.push('mark'),
+    go: end('go'),
+    restart: end('restart'),
+  };
 }
 
 /** Puts another file into the release, and signs it; its SHA-256. */
