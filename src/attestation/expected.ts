@@ -88,5 +88,5 @@ function firstEntry(list: Uint8Array): Uint8Array {
 }
 
 function littleEndian8(value: number): Uint8Array {
-  return concatBytes(bigEndian(value, 4).reverse(), new Uint8Array(4));
+  return concatBytes(bigEndian(value, 4).toReversed(), new Uint8Array(4));
 }

@@ -1,4 +1,3 @@
-import { expect } from 'vitest';
 import { ZosError } from '../../src/lib/errors.ts';
 import { MiB } from '../../src/lib/units.ts';
 
@@ -22,9 +21,10 @@ export type FuzzWish = {
 /**
  * Gives a parser broken copies of good inputs. It may refuse with an error of ours; anything else,
  * a case that takes long, and memory that grows fail, with the seed that brings the case back:
- * `ZOS_FUZZ_SEED=… npx vitest run test/fuzz`.
+ * `ZOS_FUZZ_SEED=… npx vitest run test/fuzz`. Answers how many it took: a parser that takes none was
+ * never looked into.
  */
-export async function fuzz({ name, cases, seeds, parse }: FuzzWish): Promise<void> {
+export async function fuzz({ name, cases, seeds, parse }: FuzzWish): Promise<number> {
   const seed = Number(process.env['ZOS_FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`fuzz ${name}: ${cases} cases, ZOS_FUZZ_SEED=${seed}`);
   const chance = chanceOf(seed);
@@ -55,9 +55,8 @@ export async function fuzz({ name, cases, seeds, parse }: FuzzWish): Promise<voi
       throw new Error(`${name}, seed ${seed}: memory grew by ${usedBytes() - before} bytes`);
     }
   }
-  // A parser that takes nothing at all was never looked into.
-  expect(accepted, `${name} accepted none of its own seeds' copies`).toBeGreaterThan(0);
   for (const good of seeds) await parse(good);
+  return accepted;
 }
 
 function usedBytes(): number {
