@@ -1,7 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectedFirstStage, listInUpdate } from '../../src/attestation/expected.ts';
+import {
+  expectedFirstStage,
+  listInUpdate,
+  type SignedBoot,
+} from '../../src/attestation/expected.ts';
 import {
   type FirstStage,
   type Measurements,
@@ -15,6 +19,7 @@ import { sha256Hex, toBase64, utf8 } from '../../src/lib/bytes.ts';
  * `measurements.json` and sign again.
  */
 const RELEASES_MAX = 8;
+const LOADER = 'systemd-bootx64.efi';
 
 export type MeasurementsWish = {
   /** Holds `zos.efi` and `system.erofs`; `measurements.json` is put there. */
@@ -27,36 +32,38 @@ export type MeasurementsWish = {
 
 /**
  * Writes `measurements.json` for what is about to be signed: what the registers of an honest node
- * hold, computed from the signed files and no machine. A release without `zos.efi` gets none.
+ * hold, computed from the signed files and no machine. Without `zos.efi` it names no first stage.
  */
 export async function writeMeasurements(wish: MeasurementsWish): Promise<void> {
   const { releasePath, keysPath } = wish;
   const path = join(releasePath, 'measurements.json');
   const uki = await readPart(releasePath, 'zos.efi');
   const lists = await readLists(keysPath);
-  if (uki === undefined || lists === undefined) return;
   const before = await readBefore(path);
-  const loader = await readPart(releasePath, 'systemd-bootx64.efi');
-  const zos = { name: 'zos.efi', bytes: uki };
-  const { release } = wish;
-  // From the network firmware starts zos.efi itself; from a stick the loader that brings our keys.
-  const ways = [
-    [zos],
-    ...(loader === undefined ? [] : [[{ name: 'systemd-bootx64.efi', bytes: loader }, zos]]),
-  ];
-  const fresh = ways.map((programs) => expectedFirstStage({ release, programs, lists }));
-  const [system, kernel] = await Promise.all(
-    ['system.erofs', 'vmlinuz'].map(async (name) => readPart(releasePath, name)),
-  );
+  const fresh =
+    uki === undefined || lists === undefined
+      ? []
+      : waysOf(uki, await readPart(releasePath, LOADER)).map((programs) =>
+          expectedFirstStage({ release: wish.release, programs, lists }),
+        );
+  const digestsOf = async (...names: readonly string[]): Promise<string[]> =>
+    (await Promise.all(names.map(async (name) => readPart(releasePath, name)))).flatMap(digestOf);
   const measurements: Measurements = {
     firstStages: newest([...fresh, ...before.firstStages], nameOf),
-    systems: newest([...digestOf(system), ...before.systems], String),
-    kernels: newest([...digestOf(kernel), ...before.kernels], String),
+    systems: newest([...(await digestsOf('system.erofs')), ...before.systems], String),
+    // What a node goes to by kexec measures both.
+    kernels: newest([...(await digestsOf('vmlinuz', 'initramfs.cpio')), ...before.kernels], String),
     endorsementRoots: await readMakers(join(keysPath, 'endorsement')),
   };
   const bytes = utf8(JSON.stringify(measurements));
   parseMeasurements(bytes);
   await writeFile(path, bytes, { mode: 0o644 });
+}
+
+/** From the network firmware starts `zos.efi` itself, from a stick the loader that has our keys. */
+function waysOf(uki: Uint8Array, loader: Uint8Array | undefined): SignedBoot['programs'][] {
+  const zos = { name: 'zos.efi', bytes: uki };
+  return loader === undefined ? [[zos]] : [[zos], [{ name: LOADER, bytes: loader }, zos]];
 }
 
 async function readPart(folder: string, name: string): Promise<Uint8Array | undefined> {
