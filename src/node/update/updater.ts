@@ -170,6 +170,7 @@ async function updateKernel(round: Round, newest: NewestRelease): Promise<number
   const files = await fetchKernel({ newest, ...fetching(round, folder), signal });
   // Before it is loaded: the list of what was measured goes along in the new kernel's archive.
   await parts.measure(vmlinuz.sha256);
+  await parts.measure(release.target('initramfs.cpio').sha256);
   await handOn(files.initramfs, kernel.handedOn);
   const append = argumentsFor(await kernel.commandLine());
   const refusal = await kernel.ready({ ...files, append, signal }).then(

@@ -14,6 +14,7 @@ import { makeSecretKeys } from '../../../src/identity/keys.ts';
 import { sha256Hex, toBase64, utf8 } from '../../../src/lib/bytes.ts';
 import { codeOf, sentenceOf } from '../../../src/lib/errors.ts';
 import { GiB } from '../../../src/lib/units.ts';
+import type { OwnClass } from '../../../src/node/bringup/attestation.ts';
 import { type Client, openClient } from '../../../src/sdk/client.ts';
 import { znetIdOf } from '../../../src/znet/address.ts';
 
@@ -41,6 +42,8 @@ export type NodeWish = {
   readonly log?: string;
   /** What it says of its starts and its updates. */
   readonly life?: Pick<Heartbeat, 'starts' | 'systemBad'>;
+  /** What its boot is worth; nothing unless told. */
+  readonly own?: Pick<OwnClass, 'class' | 'endorsement' | 'attest'>;
 };
 
 /**
@@ -57,8 +60,8 @@ export async function startNode(wish: NodeWish): Promise<ScriptedNode> {
     node: id,
     version: 1,
     capacity: { cru: 2, mruBytes: wish.memoryBytes ?? GiB, sruBytes: 8 * GiB, hruBytes: 0 },
-    class: 'unverified',
-    endorsement: null,
+    class: wish.own?.class ?? 'unverified',
+    endorsement: wish.own?.endorsement ?? null,
     hardware: { board: '', processor: '', networkCards: [], disks: [] },
   } satisfies Offer);
   const signedOffer = signEnvelope('offer', offer, keys.signing);
@@ -221,7 +224,12 @@ class Agent {
     const question = verifyQuestion(carried, { ...here, nowMs: Date.now() });
     if (this.#done.has(question.id)) return;
     this.#done.add(question.id);
-    if (question.ask !== 'logs') return;
+    if (question.ask === 'attest') {
+      const evidence = await wish.own?.attest(question);
+      if (evidence === undefined) return;
+      await client.putAnswer(signAnswer(question, evidence, keys.signing));
+      return;
+    }
     const held = this.#held.get(question.contract);
     if (held?.tenant !== question.tenant) return;
     await client.putAnswer(signAnswer(question, utf8(wish.log ?? ''), keys.signing));
