@@ -1,5 +1,7 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Uefi } from '../../src/host/lab/qemu.ts';
+import { readMakerCertificates } from '../../src/host/lab/swtpm.ts';
 import { ensureEnrolled } from '../lab/enrolment.ts';
 import type { ConsoleLine, GuestWish } from '../lab/guest.ts';
 import { type Lab, openLab } from '../lab/lab.ts';
@@ -63,6 +65,7 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
   const firstStagePath = await wish.makeFirstStage?.();
   // Before the release is signed, which says whose TPMs there are.
   const machines = await makeMachines(wish, lab);
+  if (wish.uefi !== undefined) stack.use(await nameMaker(wish.root, lab));
   const services = stack.use(
     await openServices({
       ...wish,
@@ -128,6 +131,20 @@ async function makeMachines(wish: GridWish, lab: Lab): Promise<GuestWish[]> {
     });
   }
   return machines;
+}
+
+/** Whose TPMs count is for the release to say: in this grid those of the lab, as long as it is. */
+async function nameMaker(root: string, { tpmMaker }: Lab): Promise<AsyncDisposable> {
+  const folder = join(root, 'dist/keys/endorsement');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const certificates = await readMakerCertificates(tpmMaker);
+  const paths = certificates.map((_, index) => join(folder, `lab-${index + 1}.pem`));
+  for (const [index, path] of paths.entries()) await writeFile(path, certificates[index] ?? '');
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const path of paths) await rm(path, { force: true });
+    },
+  };
 }
 
 async function startNodes(

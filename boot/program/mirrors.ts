@@ -110,6 +110,11 @@ async function fetchFrom(
   const path = join(folder, 'grid.json');
   progress.wireBytes += await fetchTarget({ target: grid, mirror, path, ...signalOf(wish) });
   await wish.decide(release, parseGridFile(new Uint8Array(await readFile(path))));
+  if (release.names.includes('measurements.json')) {
+    const target = release.target('measurements.json');
+    const to = join(folder, target.name);
+    progress.wireBytes += await fetchTarget({ target, mirror, path: to, ...signalOf(wish) });
+  }
   const draft = await draftOf(wish, progress, release);
   await completeDraft({
     draft,

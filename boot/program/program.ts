@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { measureNext } from '../../src/attestation/apply.ts';
+import { openTpm } from '../../src/host/tpm/device.ts';
+import { OWN_PCR } from '../../src/host/tpm/pcr.ts';
 import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import { ArtifactError, type BootRecord } from '../../src/artifact/spec.ts';
@@ -70,6 +73,7 @@ async function boot(console: BootConsole): Promise<void> {
   });
   if (fetched === undefined) throw new Error('No mirror had a release.');
   console.reached('verified', `system.erofs sha256 ${fetched.systemSha256}`);
+  await measureSystem(console, fetched.systemSha256);
   const record: BootRecord = {
     release: `${name} ${version}`,
     stages: [...console.stages],
@@ -81,6 +85,17 @@ async function boot(console: BootConsole): Promise<void> {
   const path = join(FOLDER, 'boot.json');
   await writeFile(`${path}.part`, JSON.stringify(record));
   await rename(`${path}.part`, path);
+}
+
+/** Before it is handed over to, what is told of it can't be taken back; a TPM is not everywhere. */
+async function measureSystem(console: BootConsole, sha256: string): Promise<void> {
+  try {
+    await using tpm = await openTpm();
+    await measureNext(tpm, sha256);
+    console.reached('measured', `system.erofs into PCR ${OWN_PCR}`);
+  } catch (error) {
+    console.say(`not measured: ${codeOf(error)} ${sentenceOf(error)}`);
+  }
 }
 
 function sinceKernelStartMs(): number {

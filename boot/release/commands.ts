@@ -1,11 +1,13 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
+import { z } from 'zod';
 import { formatBytes } from '../../src/lib/units.ts';
 import { BootError } from '../errors.ts';
 import { answer, type Surroundings } from '../surroundings.ts';
 import { makeKey, readPublicKey, type RoleName, ROLES, signersOf } from './keys.ts';
 import { ensureLoaderKey, signLoaded } from './loader.ts';
+import { writeMeasurements } from './measurements.ts';
 import { refreshTimestamp, signRelease } from './metadata.ts';
 import { checkRelease, tellDirectory } from './publication.ts';
 import {
@@ -103,6 +105,7 @@ async function signBuilt(around: Surroundings & Paths): Promise<void> {
   await ensureRoot({ keysPath, nowMs });
   await signLoaded(releasePath, await ensureLoaderKey({ keysPath, nowMs }));
   const firstStagePath = join(root, 'dist/work/first.erofs');
+  await measure(around);
   const signed = await signRelease({ releasePath, keysPath, firstStagePath, nowMs });
   const lines = signed.targets.map(
     ({ name, lengthBytes, sha256 }) => `release: ${sha256}  ${name}  ${formatBytes(lengthBytes)}\n`,
@@ -117,6 +120,16 @@ async function signBuilt(around: Surroundings & Paths): Promise<void> {
 async function signRoot(around: Surroundings & Paths, keyPath: string): Promise<void> {
   tellProposal(around, await signProposal({ keysPath: around.keysPath, keyPath }));
 }
+
+/** What machines will measure, told under the same signatures as what they measure. */
+async function measure({ root, keysPath, releasePath }: Surroundings & Paths): Promise<void> {
+  const { version } = packageSchema.parse(
+    JSON.parse(await readFile(join(root, 'package.json'), 'utf8')),
+  );
+  await writeMeasurements({ keysPath, releasePath, release: `zero-os ${version}` });
+}
+
+const packageSchema = z.object({ version: z.string() });
 
 async function rotate(
   around: Surroundings & Paths,
@@ -157,10 +170,12 @@ async function publish(around: Surroundings & Paths, directory?: string): Promis
   const nowMs = around.nowMs();
   await acceptProposal(keysPath);
   const firstStagePath = join(root, 'dist/work/first.erofs');
+  await measure(around);
   await signRelease({ releasePath, keysPath, firstStagePath, nowMs });
   const { release, files } = await checkRelease({ releasePath, keysPath, nowMs });
   const url = directory ?? around.directoryUrl;
-  if (url !== undefined) await tellDirectory(url, files);
+  const measurements = await readFile(join(releasePath, 'measurements.json'));
+  if (url !== undefined) await tellDirectory(url, files, measurements);
   const { versions } = release;
   const text = Object.entries(versions).map(([role, version]) => `${role} ${version}`);
   const told = url === undefined ? 'no directory was told (--directory URL)' : `${url} knows`;

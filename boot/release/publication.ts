@@ -58,7 +58,11 @@ export async function checkRelease(wish: {
  * Tells a directory what is newest, which it checks for itself: from then on machines that ask it
  * refuse what is older. Throws `BootError` with its words, or `HttpError`.
  */
-export async function tellDirectory(url: string, files: MetadataFiles): Promise<void> {
+export async function tellDirectory(
+  url: string,
+  files: MetadataFiles,
+  measurements: Uint8Array | undefined,
+): Promise<void> {
   const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
   const { roots, timestamp, snapshot, targets } = files;
   const answer = await exchange({
@@ -70,6 +74,7 @@ export async function tellDirectory(url: string, files: MetadataFiles): Promise<
       timestamp: text(timestamp),
       snapshot: text(snapshot),
       targets: text(targets),
+      measurements: measurements === undefined ? null : text(measurements),
     }),
     deadlineMs: 30 * SECOND_MS,
     bytesMax: ANSWER_BYTES_MAX,

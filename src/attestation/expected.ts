@@ -15,8 +15,8 @@ export type SignedBoot = {
   /** The programs that firmware checks and starts, one after the other, the last a signed UKI. */
   readonly programs: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   /**
-   * What is in the firmware's variables PK, KEK and db: one list of one certificate each. `dbx`, the
-   * list of what must not start, is empty in a firmware that took these from setup mode.
+   * What is in the firmware's variables PK, KEK and db: one list of one certificate each. `dbx`,
+   * the list of what must not start, is empty in a firmware that took these from setup mode.
    */
   readonly lists: Readonly<Record<'PK' | 'KEK' | 'db', Uint8Array>>;
 };

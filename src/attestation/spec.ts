@@ -62,7 +62,7 @@ const measurementsSchema = z.strictObject({
 export type Measurements = z.infer<typeof measurementsSchema>;
 
 /** The most that `measurements.json` may be. */
-export const MEASUREMENTS_BYTES_MAX = 512 * KiB;
+export const MEASUREMENTS_BYTES_MAX = 256 * KiB;
 
 /** Throws `AttestationError`. */
 export function parseMeasurements(bytes: Uint8Array): Measurements {

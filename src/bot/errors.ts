@@ -17,7 +17,6 @@ export class BotError extends ZosError<
   | 'DIRECTORY_CHANGED'
   | 'NO_ROOM'
   | 'CLASS_TOO_LOW'
-  | 'MIRROR_MISSING'
   | 'NODE_UNKNOWN'
   | 'DEPLOYMENT_UNKNOWN'
   | 'DEPLOYMENT_MOVED'
@@ -63,7 +62,6 @@ const BOT_EXIT = {
   DIRECTORY_CHANGED: EXIT.refused,
   NO_ROOM: EXIT.noRoom,
   CLASS_TOO_LOW: EXIT.noRoom,
-  MIRROR_MISSING: EXIT.usage,
   NODE_UNKNOWN: EXIT.noRoom,
   DEPLOYMENT_UNKNOWN: EXIT.usage,
   DEPLOYMENT_MOVED: EXIT.usage,

@@ -15,7 +15,6 @@ const hasColour = process.stdout.isTTY && (env['NO_COLOR'] ?? '') === '' && env[
 process.exitCode = await runZos(process.argv.slice(2), {
   homePath: env['ZOS_HOME'] ?? join(env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config'), 'zos'),
   directoryUrl: env['ZOS_DIRECTORY'],
-  mirrorUrl: env['ZOS_MIRROR'],
   terminal: {
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),

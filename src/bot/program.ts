@@ -22,7 +22,6 @@ import type { World } from './world.ts';
 export type Surroundings = {
   readonly homePath: string;
   readonly directoryUrl: string | undefined;
-  readonly mirrorUrl: string | undefined;
   readonly terminal: Terminal;
   readonly nowMs: () => number;
   readonly signal: AbortSignal;
@@ -58,7 +57,7 @@ function report(error: unknown, { terminal, signal }: Surroundings, isJson: bool
   return exitCodeOf(error);
 }
 
-type GlobalOptions = { home?: string; directory?: string; mirror?: string; json?: true };
+type GlobalOptions = { home?: string; directory?: string; json?: true };
 
 /** Programs that `zos` hands over to have exit codes of their own. */
 type Ended = { exitCode: number };
@@ -68,7 +67,6 @@ function programOf(around: Surroundings, ended: Ended): Command {
   const program = new Command('zos')
     .description(help.PROGRAM)
     .option('--directory <url>', 'the grid to talk to; remembered after first use (ZOS_DIRECTORY)')
-    .option('--mirror <url>', 'where the signed release is; remembered likewise (ZOS_MIRROR)')
     .option('--home <dir>', 'where keys and memory are kept (ZOS_HOME, else ~/.config/zos)')
     .option('--json', 'answers and errors as JSON, for programs')
     .addHelpText('after', help.PROGRAM_AFTER)
@@ -82,11 +80,10 @@ function programOf(around: Surroundings, ended: Ended): Command {
     })
     .exitOverride();
   const world = (): World => {
-    const { home, directory, mirror, json } = program.opts<GlobalOptions>();
+    const { home, directory, json } = program.opts<GlobalOptions>();
     return {
       home: { path: home ?? around.homePath },
       directoryUrl: directory ?? around.directoryUrl,
-      mirrorUrl: mirror ?? around.mirrorUrl,
       isJson: json === true,
       terminal,
       nowMs: around.nowMs,

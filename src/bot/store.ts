@@ -29,8 +29,8 @@ export type Self = {
 
 const configSchema = z.strictObject({
   directory: z.strictObject({ url: z.url(), identity: sha256Schema, grid: gridSchema }).optional(),
-  /** Where the signed release is, and the newest of its roots that was proven (base64). */
-  release: z.strictObject({ mirror: z.url(), root: z.string().max(100_000) }).optional(),
+  /** The root of the release's keys that this bot goes by, base64 of its file. */
+  releaseRoot: z.string().max(100_000).optional(),
 });
 /** The directory that this bot knows, pinned at first use. */
 export type Config = z.infer<typeof configSchema>;

@@ -6,8 +6,6 @@ export type World = {
   readonly home: Home;
   /** The directory that was asked for by option or environment. */
   readonly directoryUrl: string | undefined;
-  /** A mirror of the signed release, likewise. */
-  readonly mirrorUrl: string | undefined;
   readonly isJson: boolean;
   readonly terminal: Terminal;
   readonly nowMs: () => number;

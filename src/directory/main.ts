@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openTrust } from '../artifact/release/metadata.ts';
+import { type Measurements, parseMeasurements } from '../attestation/spec.ts';
 import { openLog } from '../host/log.ts';
 import { gridSchema } from '../identity/farm.ts';
+import { utf8 } from '../lib/bytes.ts';
 import { sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import { openProver } from './attestation/prover.ts';
@@ -12,6 +14,7 @@ import { StartError } from './errors.ts';
 import { openIdentity } from './keys.ts';
 import { openNotifier } from './notifier.ts';
 import { makeServer } from './server.ts';
+import type { Store } from './store.ts';
 import { openSqliteStore } from './store-sqlite.ts';
 
 const USAGE = 'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE]';
@@ -83,6 +86,15 @@ function readRoot(path: string | undefined): Uint8Array | undefined {
   }
 }
 
+/** Of the newest release that was published here, which was checked when it came. */
+function measurementsOf(store: Store): () => Promise<Measurements | undefined> {
+  return async () => {
+    const published = await store.publishedRelease();
+    const text = published?.measurements;
+    return text == null ? undefined : parseMeasurements(utf8(text));
+  };
+}
+
 async function start(): Promise<void> {
   const options = readOptions();
   const { grid, folder } = options;
@@ -97,7 +109,7 @@ async function start(): Promise<void> {
   const nowMs = (): number => Date.now();
   const byIdentity = makeBuckets({ perSecond: 50, burst: 500, keysMax: KEYS_MAX });
   const byAddress = makeBuckets({ perSecond: 500, burst: 5000, keysMax: KEYS_MAX });
-  const prover = openProver({ grid, own, store, measurements: () => undefined, nowMs, log });
+  const prover = openProver({ grid, own, store, measurements: measurementsOf(store), nowMs, log });
   const directory = { grid, own, trustedRoot, store, notifier, byIdentity, prover, nowMs, log };
   const app = await makeServer({ directory, byAddress, requestDeadlineMs: 10 * SECOND_MS });
   resources.defer(async () => app.close());

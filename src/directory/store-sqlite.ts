@@ -1,4 +1,4 @@
-import { lowestOf, putRelease } from './release/store.ts';
+import { lowestOf, publishedOf, putRelease } from './release/store.ts';
 import type { Store } from './store.ts';
 import { putProof } from './attestation/proofs.ts';
 import { farmerOf, putUpdatePolicy } from './rollout/policies.ts';
@@ -62,6 +62,7 @@ export function openSqliteStore(options: { readonly path: string; readonly grid:
       write((transaction) => claimNonce(transaction, claim, nowMs)),
     putRelease: async (published) => write((transaction) => putRelease(transaction, published)),
     lowestRelease: async () => lowestOf(sql),
+    publishedRelease: async () => publishedOf(sql),
     sweep: async (nowMs) =>
       write((transaction) => {
         sweep(transaction, nowMs);

@@ -18,6 +18,7 @@ import type {
   NodeAnswer,
   Proof,
   Registration,
+  ReleaseBody,
   UpdatesAnswer,
 } from '../sdk/api.ts';
 import type { PublishedRelease } from './release/store.ts';
@@ -105,6 +106,8 @@ export type Store = {
   readonly putRelease: (published: PublishedRelease) => Promise<Floor>;
   /** What nodes must not go below; `null` before the first release was published here. */
   readonly lowestRelease: () => Promise<Floor | null>;
+  /** What was published last, whole; `null` before the first. */
+  readonly publishedRelease: () => Promise<ReleaseBody | null>;
 
   /** Carries out what time alone changes: reservations that lapse, contracts and turns that end. */
   readonly sweep: (nowMs: number) => Promise<void>;

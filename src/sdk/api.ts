@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { METADATA_BYTES_MAX, ROOT_ROTATIONS_MAX } from '../artifact/release/metadata.ts';
+import { MEASUREMENTS_BYTES_MAX } from '../attestation/spec.ts';
 import { capacitySchema, resourcesSchema } from '../capacity/spec.ts';
 import { heartbeatSchema } from '../contract/receipt.ts';
 import { envelopeSchema } from '../identity/envelope.ts';
@@ -79,6 +81,21 @@ export const updatesAnswer = z.object({
   turns: z.array(turnAnswer),
 });
 export type UpdatesAnswer = z.infer<typeof updatesAnswer>;
+
+/** A release as it is published: metadata letter by letter, and what an honest boot measures. */
+export const releaseBody = z.strictObject({
+  roots: z.array(z.string().max(METADATA_BYTES_MAX.root)).max(ROOT_ROTATIONS_MAX),
+  timestamp: z.string().max(METADATA_BYTES_MAX.timestamp),
+  snapshot: z.string().max(METADATA_BYTES_MAX.snapshot),
+  targets: z.string().max(METADATA_BYTES_MAX.targets),
+  measurements: z.string().max(MEASUREMENTS_BYTES_MAX).nullable(),
+});
+export type ReleaseBody = z.infer<typeof releaseBody>;
+/** The newest release, for who has its root keys; `roots` follow `trustedRoot`. */
+export const releaseAnswer = releaseBody.extend({
+  trustedRoot: z.string().max(METADATA_BYTES_MAX.root),
+});
+export type ReleaseAnswer = z.infer<typeof releaseAnswer>;
 
 /** Every refusal, whatever its HTTP status. */
 export const refusalSchema = z.object({

@@ -61,6 +61,8 @@ export function openClient(options: ClientOptions) {
       const envelope = await get(`/v1/time?nonce=${wish.nonce}`, envelopeSchema);
       return verifyTime(envelope, wish.directory, wish);
     },
+    /** The newest release that the directory was told of, to be checked by its root keys. */
+    release: async () => get('/v1/release', api.releaseAnswer),
     putIdentity: async (identity: Envelope) => post('/v1/identities', identity, api.idAnswer),
     identity: async (id: string) => get(`/v1/identities/${id}`, envelopeSchema),
     createFarm: async (body: { farm: Envelope; farmer: Envelope }) =>

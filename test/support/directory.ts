@@ -53,7 +53,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     grid: GRID,
     own,
     store,
-    measurements: () => measurements,
+    measurements: async () => measurements,
     nowMs: () => clock.nowMs,
     log: LOG,
   });

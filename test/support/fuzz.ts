@@ -21,8 +21,8 @@ export type FuzzWish = {
 /**
  * Gives a parser broken copies of good inputs. It may refuse with an error of ours; anything else,
  * a case that takes long, and memory that grows fail, with the seed that brings the case back:
- * `ZOS_FUZZ_SEED=… npx vitest run test/fuzz`. Answers how many it took: a parser that takes none was
- * never looked into.
+ * `ZOS_FUZZ_SEED=… npx vitest run test/fuzz`. Answers how many it took: a parser that takes none
+ * was never looked into.
  */
 export async function fuzz({ name, cases, seeds, parse }: FuzzWish): Promise<number> {
   const seed = Number(process.env['ZOS_FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 31));

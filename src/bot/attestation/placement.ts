@@ -31,7 +31,7 @@ export async function placeByClass(question: ClassQuestion): Promise<Placement> 
   let left = online.filter(({ class: nodeClass }) => isClassEnough(nodeClass, requires));
   if (left.length === 0 && online.length > 0) throw tooLow(requires, online.length);
   if (requires !== 'attested') return place(left);
-  const measurements = await readMeasurements(world);
+  const measurements = await readMeasurements(world, grid);
   const proven = new Set<string>();
   for (;;) {
     const placement = place(left);

@@ -22,7 +22,7 @@ export async function verifyNodeClass(world: World, wish: VerifyWish): Promise<n
   const grid = await openGrid(world);
   const nowMs = world.nowMs();
   const node = oneOf((await listNodes(grid, nowMs)).known, wish.node);
-  const measurements = await readMeasurements(world, wish.rootPath);
+  const measurements = await readMeasurements(world, grid, wish.rootPath);
   if (node.offer.class !== 'attested') {
     const because = `It offers itself as ${node.offer.class}, which only it can know.`;
     tell(world, node, { because });

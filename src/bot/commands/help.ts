@@ -72,7 +72,8 @@ that found the release bad tries it once more.
 
 export const VERIFY_NODE = `
 Example:
-  $ zos --mirror http://192.0.2.1:8000 verify node 5f3a
+  $ zos verify node 5f3a
+  $ zos verify node 5f3a --root root.json     believe no release keys but these
 
 The node's own TPM is asked, with a question that was never asked before, and its answer is judged
 here against the signed release: the directory can only lose it.

@@ -28,7 +28,7 @@ export type ProverParts = {
   readonly own: OwnIdentity;
   readonly store: Store;
   /** Out of the newest signed release that the directory knows. */
-  readonly measurements: () => Measurements | undefined;
+  readonly measurements: () => Promise<Measurements | undefined>;
   readonly nowMs: () => number;
   readonly log: Log;
 };
@@ -71,8 +71,10 @@ export function openProver(parts: ProverParts): Prover {
     run: async (signal) => {
       for (let rounds = 0; !signal.aborted; rounds += 1) {
         if (rounds % (MINUTE_MS / LOOK_EVERY_MS) === 0) await gather();
-        for (const node of due) {
-          if (under.size >= AT_ONCE_MAX || parts.measurements() === undefined) break;
+        // Without a release there is nothing to hold an answer against; who is due stays due.
+        const isReady = due.size > 0 && (await parts.measurements()) !== undefined;
+        for (const node of isReady ? due : []) {
+          if (under.size >= AT_ONCE_MAX) break;
           begin(node, signal);
         }
         await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
@@ -84,7 +86,7 @@ export function openProver(parts: ProverParts): Prover {
 
 async function prove(parts: ProverParts, node: string, signal: AbortSignal): Promise<void> {
   const { grid, own, store, nowMs } = parts;
-  const measurements = parts.measurements();
+  const measurements = await parts.measurements();
   const said = await store.node(node);
   if (said === undefined || measurements === undefined) return;
   const identity = verifyIdentity(said.identity, node);

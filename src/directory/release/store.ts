@@ -1,20 +1,18 @@
 import { checkLowest, type Floor, floorOf } from '../../artifact/release/floor.ts';
-import {
-  checkExpiry,
-  type MetadataFiles,
-  verifyMetadata,
-} from '../../artifact/release/metadata.ts';
+import { checkExpiry, verifyMetadata } from '../../artifact/release/metadata.ts';
+import { checkMeasurements, filesOf } from '../../sdk/release.ts';
+import type { ReleaseBody } from '../../sdk/api.ts';
 import type { Row, Sql, Transaction } from '../sqlite/database.ts';
 import { jsonIn } from '../sqlite/rows.ts';
 
 export type PublishedRelease = {
   /** The root.json that this directory was started with. */
   readonly trustedRoot: Uint8Array;
-  readonly files: MetadataFiles;
+  readonly body: ReleaseBody;
   readonly nowMs: number;
 };
 
-const FLOOR = 'SELECT floor FROM releases WHERE id = 1';
+const RELEASE = 'SELECT * FROM releases WHERE id = 1';
 
 /**
  * Takes metadata as the newest there is, after the checks that a node makes; an older one is
@@ -22,21 +20,29 @@ const FLOOR = 'SELECT floor FROM releases WHERE id = 1';
  * take the memory away; no release gets a signature by it. Throws `ArtifactError`.
  */
 export function putRelease(transaction: Transaction, published: PublishedRelease): Floor {
-  const release = verifyMetadata(published.trustedRoot, published.files);
+  const { body } = published;
+  const release = verifyMetadata(published.trustedRoot, filesOf(body));
   checkExpiry(release, published.nowMs);
+  if (body.measurements !== null) checkMeasurements(release, body.measurements);
   const before = lowestOf(transaction);
   if (before !== null) checkLowest(release, [{ floor: before, by: 'this directory' }]);
   const floor = floorOf(release);
   transaction.run(
-    'INSERT INTO releases (id, floor) VALUES (1, :floor) ' +
-      'ON CONFLICT (id) DO UPDATE SET floor = excluded.floor',
-    { floor: JSON.stringify(floor) },
+    `INSERT INTO releases (id, floor, published) VALUES (1, :floor, :published)
+     ON CONFLICT (id) DO UPDATE SET floor = excluded.floor, published = excluded.published`,
+    { floor: JSON.stringify(floor), published: JSON.stringify(body) },
   );
   return floor;
 }
 
 /** The versions of the newest release that was published here; `null` before the first. */
 export function lowestOf(sql: Sql): Floor | null {
-  const row: Row | undefined = sql.one(FLOOR);
+  const row: Row | undefined = sql.one(RELEASE);
   return row === undefined ? null : (jsonIn(row, 'floor') as Floor);
+}
+
+/** All of it as it was published, for whoever wants to check it too. */
+export function publishedOf(sql: Sql): ReleaseBody | null {
+  const row: Row | undefined = sql.one(RELEASE);
+  return row === undefined ? null : (jsonIn(row, 'published') as ReleaseBody);
 }

@@ -1,18 +1,10 @@
 import { nonceSchema, signBootAnswer, signedBootAnswer } from '../../artifact/release/answer.ts';
-import { METADATA_BYTES_MAX, ROOT_ROTATIONS_MAX } from '../../artifact/release/metadata.ts';
 import { versionsSchema } from '../../artifact/spec.ts';
 import { z } from 'zod';
-import { utf8 } from '../../lib/bytes.ts';
+import { textOf } from '../../lib/bytes.ts';
+import { releaseAnswer, releaseBody } from '../../sdk/api.ts';
 import { RefusedError } from '../errors.ts';
-import { type App, type Directory, REFUSALS } from './app.ts';
-
-/** The files of a release's metadata, letter by letter. */
-const releaseBody = z.strictObject({
-  roots: z.array(z.string().max(METADATA_BYTES_MAX.root)).max(ROOT_ROTATIONS_MAX),
-  timestamp: z.string().max(METADATA_BYTES_MAX.timestamp),
-  snapshot: z.string().max(METADATA_BYTES_MAX.snapshot),
-  targets: z.string().max(METADATA_BYTES_MAX.targets),
-});
+import { type App, type Directory, notFound, REFUSALS } from './app.ts';
 
 /** What machines ask before there is an agent, and what tells the directory what is newest. */
 export function addReleaseRoutes(app: App, directory: Directory): void {
@@ -35,6 +27,16 @@ export function addReleaseRoutes(app: App, directory: Directory): void {
     },
   );
 
+  app.get(
+    '/v1/release',
+    { schema: { tags, response: { 200: releaseAnswer, ...REFUSALS } } },
+    async () => {
+      const published = await store.publishedRelease();
+      if (published === null || trustedRoot === undefined) throw notFound('release');
+      return { ...published, trustedRoot: textOf(trustedRoot) };
+    },
+  );
+
   app.post(
     '/v1/release',
     {
@@ -51,14 +53,7 @@ export function addReleaseRoutes(app: App, directory: Directory): void {
           'This directory trusts no release keys; start it with --root FILE, a root.json.',
         );
       }
-      const { roots, timestamp, snapshot, targets } = body;
-      const files = {
-        roots: roots.map(utf8),
-        timestamp: utf8(timestamp),
-        snapshot: utf8(snapshot),
-        targets: utf8(targets),
-      };
-      const { versions } = await store.putRelease({ trustedRoot, files, nowMs: nowMs() });
+      const { versions } = await store.putRelease({ trustedRoot, body, nowMs: nowMs() });
       return { versions };
     },
   );

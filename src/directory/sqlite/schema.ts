@@ -1,11 +1,15 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
 CREATE TABLE grid (name TEXT NOT NULL) STRICT;
 
-CREATE TABLE releases (id INTEGER PRIMARY KEY CHECK (id = 1), floor TEXT NOT NULL) STRICT;
+CREATE TABLE releases (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  floor TEXT NOT NULL,
+  published TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE identities (id TEXT PRIMARY KEY, envelope TEXT NOT NULL) STRICT, WITHOUT ROWID;
 

@@ -5,7 +5,6 @@ export type Ran = { readonly code: number; readonly out: string; readonly err: s
 export type Bench = {
   readonly homePath: string;
   readonly directoryUrl?: string;
-  readonly mirrorUrl?: string;
   readonly signal?: AbortSignal;
   readonly hasColour?: boolean;
 };
@@ -17,7 +16,6 @@ export async function zos(bench: Bench, ...args: readonly string[]): Promise<Ran
   const code = await runZos(args, {
     homePath: bench.homePath,
     directoryUrl: bench.directoryUrl,
-    mirrorUrl: bench.mirrorUrl,
     terminal: {
       out: (text) => {
         out += text;

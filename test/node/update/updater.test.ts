@@ -119,7 +119,8 @@ test('a newer kernel waits for its turn, and is made ready with the farm file be
   may = true;
   await until(() => node.did.includes('go'));
   expect(node.did).toEqual(['ready', 'mark', 'go']);
-  expect(measured).toEqual([vmlinuz]);
+  const initramfs = await readFile(join(release.releasePath, 'initramfs.cpio'));
+  expect(measured).toEqual([vmlinuz, sha256Hex(initramfs)]);
   expect(node.ready?.append).toBe('rootfstype=ramfs lockdown=integrity');
   const first = await readFile(join(release.releasePath, 'initramfs.cpio'));
   expect(node.initramfs.subarray(0, first.length).equals(first)).toBe(true);
