@@ -28,7 +28,7 @@ function script(...args: readonly string[]): readonly string[] {
 
 function vitest(name: string, ...args: readonly string[]): Suite {
   // Far more than any test takes: a busy machine is slow, and that is no fault of what is tested.
-  const deadlines = ['--testTimeout=60000', '--hookTimeout=120000'];
+  const deadlines = ['--testTimeout=120000', '--hookTimeout=120000'];
   const report = join(REPORTS, `${name.replaceAll(' ', '-')}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const command = script(
@@ -49,11 +49,19 @@ export const CHECK: readonly Suite[] = [
   { name: 'lint', isLong: false, command: tool('oxlint', '--type-aware', ...CODE) },
   { name: 'format', isLong: false, command: tool('oxfmt', '--check', ...CODE) },
   { name: 'unused code', isLong: false, command: tool('knip', '--no-progress') },
-  vitest('unit tests', '--exclude=**/*.kernel.test.ts', '--exclude=**/*.journey.test.ts', 'test/'),
+  vitest('unit tests', ...['kernel', 'journey', 'fuzz'].map(excluded), 'test/'),
 ];
 
-/** What needs root, this machine's kernel, a built image and QEMU, one after the other. */
+function excluded(kind: string): string {
+  return `--exclude=**/*.${kind}.test.ts`;
+}
+
+/**
+ * What takes long, or needs root, this machine's kernel, a built image and QEMU, one after the
+ * other.
+ */
 export const MACHINE: readonly Suite[] = [
+  { ...vitest('fuzz', '.fuzz.test.ts'), isLong: true },
   { ...vitest('kernel tests', '--no-file-parallelism', '.kernel.test.ts'), isLong: true },
   { name: 'image', isLong: true, command: script('image/build.ts') },
   { ...vitest('journeys', '--no-file-parallelism', '.journey.test.ts'), isLong: true },
