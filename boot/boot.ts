@@ -1,4 +1,5 @@
 import { addMedia } from './media/command.ts';
+import { addMirror } from './mirror/command.ts';
 import { runCommands } from './surroundings.ts';
 
 /** `zos boot COMMAND`: what machines boot from. Each command has a folder of its own. */
@@ -7,6 +8,9 @@ if (import.meta.main) {
   process.exitCode = await runCommands(
     { args: argv.slice(2), env, nowMs: () => Date.now() },
     { name: 'zos boot', description: 'What machines boot from.' },
-    (program, around) => addMedia(program, around),
+    (program, around) => {
+      addMedia(program, around);
+      addMirror(program, around);
+    },
   );
 }

@@ -5,6 +5,7 @@ export class BootError extends ZosError<
   | 'KEY_DAMAGED'
   | 'KEY_MISSING'
   | 'ROOT_UNSIGNED'
+  | 'MIRROR_FAILED'
   | 'PART_MISSING'
   | 'NOT_ROOT'
   | 'LAB_FULL'

@@ -30,8 +30,8 @@ export type BootServerWish = {
   readonly releasePath: string;
   /** Images of containers, served below `/images/`. */
   readonly imagesPath?: string;
-  /** `mirrors` beside this server itself, which comes first. */
-  readonly farm: Farm;
+  /** Its `mirrors` beside this server itself, which comes first; none for a mirror alone. */
+  readonly farm: Farm | null;
   readonly consoles?: readonly string[];
   /** Served as `initramfs.cpio` in place of the release's own. */
   readonly firstStagePath?: string;
@@ -66,7 +66,9 @@ export async function openBootServer(wish: BootServerWish): Promise<BootServer> 
   await listen(server, wish);
   const { port } = server.address() as AddressInfo;
   const url = `http://${wish.address}:${port}`;
-  const pool = openMediaPool({ ...wish.farm, mirrors: [url, ...wish.farm.mirrors] });
+  const { farm } = wish;
+  const pool =
+    farm === null ? undefined : openMediaPool({ ...farm, mirrors: [url, ...farm.mirrors] });
   const find = (target: URL): Promise<Body | undefined> => bodyOf(wish, { url, target, pool });
   server.on('request', (request, response) => {
     void answer({ request, response, find, onEvent: wish.onEvent, sent });
@@ -76,7 +78,7 @@ export async function openBootServer(wish: BootServerWish): Promise<BootServer> 
     scriptUrl: `${url}/boot.ipxe`,
     efiUrl: `${url}/zos.efi`,
     sentBytes: (client) => sent.get(client) ?? 0,
-    tokensHandedOut: pool.handedOut,
+    tokensHandedOut: () => pool?.handedOut() ?? 0,
     [Symbol.asyncDispose]: async () => {
       server.close();
       server.closeAllConnections();
@@ -104,7 +106,7 @@ async function listen(server: Server, { address, port = 0 }: BootServerWish): Pr
 type Place = {
   readonly url: string;
   readonly target: URL;
-  readonly pool: ReturnType<typeof openMediaPool>;
+  readonly pool: ReturnType<typeof openMediaPool> | undefined;
 };
 
 /** What lies at an address: by a closed list of names, so no path leads out of the folders. */
@@ -113,10 +115,10 @@ async function bodyOf(
   { url, target, pool }: Place,
 ): Promise<Body | undefined> {
   const path = target.pathname.slice(1);
-  if (path === 'boot.ipxe') {
+  if (path === 'boot.ipxe' && pool !== undefined) {
     return bytesBody(bootScript({ url, consoles: wish.consoles ?? CONSOLES }), 'text/plain');
   }
-  if (path === 'farm.cpio' || path === 'farm.json') {
+  if (pool !== undefined && (path === 'farm.cpio' || path === 'farm.json')) {
     const mac = parseMac(target.searchParams.get('mac') ?? '');
     if (mac === undefined) return undefined;
     return path === 'farm.json'

@@ -67,6 +67,8 @@ export async function runOnTerminal(
     extendEnv: false,
     stdio: 'inherit',
     reject: false,
+    // Ctrl-C reaches both; this program ends when that one has, not by the signal.
+    cleanup: false,
     forceKillAfterDelay: 10 * SECOND_MS,
     ...(command.signal === undefined ? {} : { cancelSignal: command.signal }),
   });
