@@ -176,7 +176,7 @@ async function sign(name: string): Promise<void> {
 async function tellNewest(name: string): Promise<void> {
   const releasePath = join(folder, name);
   const { files } = await checkRelease({ releasePath, keysPath, nowMs: Date.now() });
-  await tellDirectory(directory.url, files);
+  await tellDirectory(directory.url, files, undefined);
 }
 
 /** One key of the root is another; two of the three that were sign that, one by one. */
