@@ -81,32 +81,45 @@ test(
   BOOT_MS,
 );
 
-const REFUSED: [string, string, RegExp, (stick: Stick) => Promise<void>][] = [
-  ['one flipped bit in vmlinuz', 'vmlinuz', /bad signature/u, (stick) => stick.flipBit('vmlinuz')],
-  [
-    'one flipped bit in initramfs.cpio',
-    'initramfs.cpio',
-    /bad signature/u,
-    (stick) => stick.flipBit('initramfs.cpio'),
-  ],
-  [
-    'a missing signature',
-    'vmlinuz',
-    /file `\/zos\/vmlinuz\.sig' not found/u,
-    (stick) => stick.remove('vmlinuz.sig'),
-  ],
-  [
-    'the signature of another key',
-    'vmlinuz',
-    /public key [0-9a-f]+ not found/u,
-    (stick) => stick.signByStranger('vmlinuz'),
-  ],
+type Row = {
+  readonly what: string;
+  readonly refused: string;
+  /** GRUB's own words. */
+  readonly why: RegExp;
+  readonly tamper: (stick: Stick) => Promise<void>;
+};
+
+const REFUSED: Row[] = [
+  {
+    what: 'one flipped bit in vmlinuz',
+    refused: 'vmlinuz',
+    why: /bad signature/u,
+    tamper: (stick) => stick.flipBit('vmlinuz'),
+  },
+  {
+    what: 'one flipped bit in initramfs.cpio',
+    refused: 'initramfs.cpio',
+    why: /bad signature/u,
+    tamper: (stick) => stick.flipBit('initramfs.cpio'),
+  },
+  {
+    what: 'a missing signature',
+    refused: 'vmlinuz',
+    why: /file `\/zos\/vmlinuz\.sig' not found/u,
+    tamper: (stick) => stick.remove('vmlinuz.sig'),
+  },
+  {
+    what: 'the signature of another key',
+    refused: 'vmlinuz',
+    why: /public key [0-9a-f]+ not found/u,
+    tamper: (stick) => stick.signByStranger('vmlinuz'),
+  },
 ];
 
 test.each(REFUSED)(
-  'GRUB refuses %s by name, says why, and starts nothing',
-  async (name, refused, why, tamper) => {
-    const path = join(folder, `tampered-${name.replaceAll(' ', '-')}.img`);
+  'GRUB refuses $what by name, says why, and starts nothing',
+  async ({ what, refused, why, tamper }) => {
+    const path = join(folder, `tampered-${what.replaceAll(' ', '-')}.img`);
     await copyFile(stickPath, path);
     await tamper(openStick(path));
     const guest = await switchOn({ media: [{ path, kind: 'usb' }], memoryMiB: 512 });
