@@ -173,7 +173,7 @@ async function makeMedia(format: string, name: string): Promise<string> {
 async function switchOn(wish: Omit<GuestWish, 'name' | 'mac'>): Promise<Guest> {
   guests += 1;
   const mac = `52:54:00:5b:00:${guests.toString(16).padStart(2, '0')}`;
-  running = await lab.startGuest({ name: `machine${guests}`, mac, ...wish });
+  running = await lab.startGuest({ name: `machine${guests}`, mac, ...wish, serialLogPath: '/tmp/bios-x/serial.log' });
   return running;
 }
 
