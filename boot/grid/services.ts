@@ -71,8 +71,9 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
     }),
   );
   const { scriptUrl, efiUrl } = bootServer;
-  const efiPath = join(root, 'dist/release/zos.efi');
-  await wish.startDhcp({ scriptUrl, efiUrl, efiPath });
+  const biosFolder = join(root, 'dist/release');
+  const efiPath = join(biosFolder, 'zos.efi');
+  await wish.startDhcp({ scriptUrl, efiUrl, efiPath, biosFolder });
   onEvent({ subject: 'boot server', state: 'done', text: `DHCP and ${bootServer.url}` });
   const open = stack.move();
   const imagesUrl = `${bootServer.url}/images`;

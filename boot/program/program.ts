@@ -82,6 +82,8 @@ async function boot(console: BootConsole): Promise<void> {
     loader,
     ...fetched,
   };
+  // The agent reads both, wherever the farm file came from.
+  await writeFile(MEDIA_PATH, JSON.stringify(media));
   const path = join(FOLDER, 'boot.json');
   await writeFile(`${path}.part`, JSON.stringify(record));
   await rename(`${path}.part`, path);

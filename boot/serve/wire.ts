@@ -1,4 +1,4 @@
-import { access, chmod, chown, copyFile, mkdir, rm } from 'node:fs/promises';
+import { access, chmod, chown, constants, copyFile, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { SECOND_MS } from '../../src/lib/units.ts';
@@ -41,7 +41,20 @@ export type FirstPrograms = {
   readonly efiUrl?: string;
   /** The same as a file, for UEFI over TFTP; iPXE without, which Secure Boot refuses. */
   readonly efiPath?: string;
+  /** A release whose loader a BIOS is sent to over TFTP, with what that loads; iPXE without. */
+  readonly biosFolder?: string;
+  /** Machines whose firmware has iPXE in it and is treated as if it had not. */
+  readonly plainMacs?: readonly string[];
 };
+
+/** The loader comes first; the others lie beside it, each with its signature. */
+const BIOS_FILES: readonly string[] = [
+  'zos-bios.pxe',
+  'vmlinuz',
+  'vmlinuz.sig',
+  'initramfs.cpio',
+  'initramfs.cpio.sig',
+];
 
 /** Starts dnsmasq with a folder of its own and answers when it serves; throws `BootError`. */
 export async function openDhcp(wish: DhcpWish): Promise<AsyncDisposable> {
@@ -52,7 +65,7 @@ export async function openDhcp(wish: DhcpWish): Promise<AsyncDisposable> {
   await chown(folder, DNSMASQ_USER_ID, DNSMASQ_USER_ID);
   const ready = Promise.withResolvers<void>();
   let last = '';
-  const { scriptUrl, efiUrl } = wish;
+  const { scriptUrl, efiUrl, plainMacs } = wish;
   const tftp = await layLoaders(wish);
   const running = startDnsmasq({
     ...wish,
@@ -60,6 +73,7 @@ export async function openDhcp(wish: DhcpWish): Promise<AsyncDisposable> {
       scriptUrl,
       ...(efiUrl === undefined ? {} : { efiUrl }),
       ...(tftp === undefined ? {} : { tftp }),
+      ...(plainMacs === undefined ? {} : { plainMacs }),
     },
     onLine: (line) => {
       last = line;
@@ -104,27 +118,27 @@ export async function openWireDhcp(wish: {
 }
 
 /** Its user may read nothing of ours, so what it serves lies beside its leases. */
-async function layLoaders({
-  folder,
-  efiPath,
-  addresses,
-}: DhcpWish): Promise<NonNullable<DnsmasqWish['boot']>['tftp']> {
+async function layLoaders(wish: DhcpWish): Promise<NonNullable<DnsmasqWish['boot']>['tftp']> {
+  const { folder, addresses } = wish;
   // Beside another DHCP server nobody tells the machine its farm but iPXE's script.
-  const ownPath = 'proxy' in addresses ? undefined : efiPath;
-  const paths = {
-    bios: join(LOADERS_FOLDER, 'undionly.kpxe'),
-    efi: ownPath ?? join(LOADERS_FOLDER, 'snponly.efi'),
-  };
-  const found = await Promise.allSettled(Object.values(paths).map((path) => access(path)));
+  const isProxy = 'proxy' in addresses;
+  const [efiPath, biosFolder] = isProxy ? [] : [wish.efiPath, wish.biosFolder];
+  const bios =
+    biosFolder === undefined
+      ? [join(LOADERS_FOLDER, 'undionly.kpxe')]
+      : BIOS_FILES.map((name) => join(biosFolder, name));
+  const efi = efiPath ?? join(LOADERS_FOLDER, 'snponly.efi');
+  const paths = [...bios, efi];
+  const found = await Promise.allSettled(paths.map((path) => access(path)));
   if (!found.every(({ status }) => status === 'fulfilled')) return undefined;
   const served = join(folder, 'tftp');
   await mkdir(served, { mode: 0o755 });
-  for (const path of Object.values(paths)) {
+  for (const path of paths) {
     const copy = join(served, basename(path));
-    await copyFile(path, copy);
+    await copyFile(path, copy, constants.COPYFILE_FICLONE);
     await chmod(copy, 0o644);
   }
-  return { folder: served, bios: basename(paths.bios), efi: basename(paths.efi) };
+  return { folder: served, bios: basename(bios[0] ?? ''), efi: basename(efi) };
 }
 
 async function addressOn(interfaceName: string): Promise<Address> {

@@ -19,6 +19,9 @@ const SETUP_MS = 15 * MINUTE_MS;
 const BOOT_MS = 10 * MINUTE_MS;
 const REGISTERED = /zos: agent registered node=(?<id>[0-9a-f]{64})/u;
 
+/** iPXE is in the ROM of QEMU's cards; this one is treated as those of real cards. */
+const PLAIN_MAC = '52:54:00:5b:00:ff';
+
 let folder: string;
 let lab: Lab;
 let services: Services;
@@ -44,7 +47,7 @@ beforeAll(async () => {
       nodes: 1,
       folder: join(folder, 'grid'),
       onFetch: () => {},
-      startDhcp: lab.startDhcp,
+      startDhcp: (programs) => lab.startDhcp({ ...programs, plainMacs: [PLAIN_MAC] }),
     }),
   );
   stickPath = await makeMedia('usb', 'stick.img');
@@ -77,6 +80,34 @@ test(
     const { id } = await registered(guest);
     expect(textOf(guest)).toMatch(/zos: boot media local sr0/u);
     expect(await classOf(id)).toBe('loader-verified');
+  },
+  BOOT_MS,
+);
+
+test(
+  'GRUB over TFTP starts a machine with a BIOS, which joins its farm as unverified',
+  async () => {
+    const guest = await switchOn({ mac: PLAIN_MAC });
+    const { id } = await registered(guest);
+    expect(textOf(guest)).toMatch(/zos: loader checks \(tftp\)\/vmlinuz/u);
+    expect(textOf(guest)).toMatch(/zos: boot media network http:\S+\/farm\.json\?mac=/u);
+    expect(await classOf(id)).toBe('unverified');
+  },
+  BOOT_MS,
+);
+
+test(
+  'the same stick brings its keys to a UEFI in setup mode, which then checks what it starts',
+  async () => {
+    const path = await makeMedia('usb', 'another.img');
+    const variablesPath = await lab.makeFirmware('stick');
+    const guest = await switchOn({
+      uefi: { variablesPath, network: 'http' },
+      media: [{ path, kind: 'usb' }],
+    });
+    const { id } = await registered(guest);
+    expect(textOf(guest)).toMatch(/zos: boot media local sda/u);
+    expect(await classOf(id)).toBe('verified');
   },
   BOOT_MS,
 );
@@ -170,10 +201,17 @@ async function makeMedia(format: string, name: string): Promise<string> {
   return path;
 }
 
-async function switchOn(wish: Omit<GuestWish, 'name' | 'mac'>): Promise<Guest> {
+type Machine = Omit<GuestWish, 'name' | 'mac'> & { readonly mac?: string };
+
+async function switchOn(wish: Machine): Promise<Guest> {
   guests += 1;
   const mac = `52:54:00:5b:00:${guests.toString(16).padStart(2, '0')}`;
-  running = await lab.startGuest({ name: `machine${guests}`, mac, ...wish, serialLogPath: '/tmp/bios-x/serial.log' });
+  running = await lab.startGuest({
+    name: `machine${guests}`,
+    mac,
+    ...wish,
+    serialLogPath: join('/tmp/bios-x', `machine${guests}.log`),
+  });
   return running;
 }
 

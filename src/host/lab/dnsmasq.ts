@@ -12,6 +12,8 @@ export type BootClients = {
     readonly bios: string;
     readonly efi: string;
   };
+  /** Machines that are not sent to the script although they are iPXE. */
+  readonly plainMacs?: readonly string[];
 };
 
 export type DnsmasqWish = {
@@ -90,13 +92,15 @@ function addressArgs(link: string, addresses: DnsmasqWish['addresses']): string[
 }
 
 /** iPXE says so in its user class (option 77); others are given a program by their firmware. */
-function bootArgs({ scriptUrl, efiUrl, tftp }: BootClients, isProxy: boolean): string[] {
+function bootArgs(clients: BootClients, isProxy: boolean): string[] {
+  const { scriptUrl, efiUrl, tftp, plainMacs = [] } = clients;
+  const notPlain = plainMacs.length === 0 ? '' : 'tag:!plain,';
   const isIpxe = ['--dhcp-userclass=set:ipxe,iPXE', '--dhcp-match=set:ipxe,175'];
   const script = isProxy
     ? ['X86PC', 'X86-64_EFI', 'BC_EFI'].map(
         (architecture) => `--pxe-service=tag:ipxe,${architecture},"Zero-OS",${scriptUrl}`,
       )
-    : [`--dhcp-boot=tag:ipxe,${scriptUrl}`];
+    : [`--dhcp-boot=tag:ipxe,${notPlain}${scriptUrl}`];
   // A proxy's answer is for PXE alone: UEFI asks for HTTP in another way.
   const http = efiUrl === undefined || isProxy ? [] : httpArgs(efiUrl);
   if (tftp === undefined) return [...isIpxe, ...script, ...http];
@@ -113,6 +117,8 @@ function bootArgs({ scriptUrl, efiUrl, tftp }: BootClients, isProxy: boolean): s
         '--dhcp-match=set:efi,option:client-arch,9',
         `--dhcp-boot=tag:!ipxe,tag:!http,tag:!efi,${bios}`,
         `--dhcp-boot=tag:!ipxe,tag:!http,tag:efi,${efi}`,
+        ...plainMacs.map((mac) => `--dhcp-host=${mac},set:plain`),
+        ...(plainMacs.length === 0 ? [] : [`--dhcp-boot=tag:plain,tag:!http,tag:!efi,${bios}`]),
       ];
   return [...isIpxe, ...script, ...http, ...served, ...loaders];
 }

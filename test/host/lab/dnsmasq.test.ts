@@ -47,6 +47,17 @@ test('with addresses of its own it serves DHCP, the script to iPXE, and a progra
   ]);
 });
 
+test('a machine named plain is sent to the program that others get, although it is iPXE', () => {
+  const addresses = { from: '10.0.0.100', to: '10.0.0.199' };
+  const plainMacs = ['52:54:00:00:00:01'];
+  const args = dnsmasqArgs({ ...wish, addresses, boot: { ...boot, plainMacs } });
+  expect(args).toContain('--dhcp-boot=tag:ipxe,tag:!plain,http://10.0.0.1:8081/boot.ipxe');
+  expect(args.slice(-2)).toEqual([
+    '--dhcp-host=52:54:00:00:00:01,set:plain',
+    '--dhcp-boot=tag:plain,tag:!http,tag:!efi,undionly.kpxe',
+  ]);
+});
+
 test('as a proxy it gives no address, and answers only what to boot', () => {
   const args = dnsmasqArgs({ ...wish, addresses: { proxy: '10.0.0.0' }, boot });
   expect(args.filter((arg) => arg.startsWith('--dhcp-range'))).toEqual([
