@@ -210,7 +210,6 @@ async function switchOn(wish: Machine): Promise<Guest> {
     name: `machine${guests}`,
     mac,
     ...wish,
-    serialLogPath: join('/tmp/bios-x', `machine${guests}.log`),
   });
   return running;
 }
