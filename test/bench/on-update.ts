@@ -71,7 +71,7 @@ async function measureUpdate(opened: Opened, fault: Fault, sign: RegExp): Promis
   const { grid, systems, publisher } = opened;
   const lines = grid.nodes[0]?.guest.lines ?? [];
   const from = lines.length;
-  await publisher.publish(await systems.make(fault, 1));
+  await publisher.publish('system.erofs', await systems.make(fault, 1));
   const away = await lineAfter(lines, from, /update goes to system/u);
   await lineAfter(lines, from, sign);
   const at = lines.findIndex((line, index) => index >= from && sign.test(line.text));

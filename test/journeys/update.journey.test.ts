@@ -64,7 +64,7 @@ test(
   'a newer system takes over in place: no container is restarted, and the agent is hardly away',
   async () => {
     const from = lines().length;
-    good = await publisher.publish(await systems.make('none', 1));
+    good = await publisher.publish('system.erofs', await systems.make('none', 1));
     const away = await lineAfter(from, /zos: agent update goes to system/u);
     const started = await lineAfter(from, /zos: agent started/u);
     const well = await lineAfter(from, /zos: init the new system is well/u);
@@ -92,7 +92,7 @@ test.each(FAULTS)(
   'an update with the fault "%s" comes back by itself, is told with its reason, and stays bad',
   async (fault, reason) => {
     const from = lines().length;
-    const bad = await publisher.publish(await systems.make(fault, 2));
+    const bad = await publisher.publish('system.erofs', await systems.make(fault, 2));
     const away = await lineAfter(from, /zos: agent update goes to system/u);
     await lineAfter(from, /zos: agent update marked system \w+ bad/u);
     const at = lines().findIndex(({ text }) => text.includes(`marked system ${bad} bad`));
