@@ -23,6 +23,7 @@ type Options = {
   readonly mirrors: readonly string[];
   readonly valid: string;
   readonly takeBlankDisks?: true;
+  readonly release?: string;
 };
 
 const HELP = `
@@ -54,6 +55,7 @@ export function addMedia(program: Command, around: () => Surroundings): void {
     .requiredOption('--mirrors <url...>', 'where the node fetches its release from, tried in turn')
     .option('--valid <time>', 'how long the join token can be used', '30d')
     .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
+    .option('--release <dir>', 'the release to boot, or a mirror of it (dist/release)')
     .addHelpText('after', HELP)
     .action((options: Options) => makeMedia(around(), options));
 }
@@ -62,7 +64,8 @@ async function makeMedia(around: Surroundings, options: Options): Promise<void> 
   const path = resolve(options.out);
   await checkOut(path, options.format);
   const dist = join(around.root, 'dist');
-  const release: Release = { path: join(dist, 'release'), keysPath: join(dist, 'keys') };
+  const releasePath = resolve(options.release ?? join(dist, 'release'));
+  const release: Release = { path: releasePath, keysPath: join(dist, 'keys') };
   const say = (line: string): void => around.err(`zos boot: ${line}\n`);
   const folder = await mkdtemp(join(tmpdir(), 'zos-media-'));
   try {
@@ -122,12 +125,12 @@ async function prepare({ format, ...making }: Making): Promise<Make> {
   const efi = await efiFiles(release, loaderConf);
   const common = { path, say, timeSeconds: MEDIA_TIME_SECONDS };
   if (format === 'usb') {
-    const loaderPath = await partOf(release.path, 'zos-bios.img');
+    const loaderPath = await partOf(release, 'zos-bios.img');
     const files = [...efi, ...bios];
     return (farmFile) =>
       makeStick({ ...common, loaderPath, files, farmArea: writeFarmArea(farmFile) });
   }
-  const loaderPath = await partOf(release.path, 'zos-bios.cd');
+  const loaderPath = await partOf(release, 'zos-bios.cd');
   const files = { biosFiles: bios, efiFiles: efi };
   return (farmFile) =>
     makeDiscImage({ ...common, ...files, folder, loaderPath, farmArea: writeFarmArea(farmFile) });

@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promis
 import { dirname, join } from 'node:path';
 import { CONSOLES, KERNEL_ARGUMENTS } from '../../src/artifact/command-line.ts';
 import { writeCpio } from '../../src/lib/cpio.ts';
-import { biosFiles, partOf, type Release } from './parts.ts';
+import { biosFiles, keyFileOf, partOf, type Release } from './parts.ts';
 
 export type FolderWish = {
   /** It takes the place of an older one. */
@@ -19,7 +19,7 @@ const KEY_NAMES = ['PK', 'KEK', 'db'] as const;
 export async function makePxeFolder({ path, release, ...wish }: FolderWish): Promise<void> {
   const farm = writeCpio([{ path: 'farm.json', kind: 'file', bytes: wish.farmFile }]);
   const files = await biosFiles(release);
-  const loader = await partOf(release.path, 'zos-bios.pxe');
+  const loader = await partOf(release, 'zos-bios.pxe');
   await replace(path, async (part) => {
     wish.say('copying kernel and first stage');
     for (const { from, to } of files) await copyFile(from, join(part, to.slice('/zos/'.length)));
@@ -33,16 +33,17 @@ export async function makePxeFolder({ path, release, ...wish }: FolderWish): Pro
 
 /** For UEFI's own HTTP boot: the one file that it starts, and the keys that it checks it by. */
 export async function makeUefiFolder({ path, release, ...wish }: FolderWish): Promise<void> {
-  const kernel = await partOf(release.path, 'zos.efi');
-  const keys = join(release.keysPath, 'secure-boot');
+  const kernel = await partOf(release, 'zos.efi');
   await replace(path, async (part) => {
     wish.say('copying the unified kernel image');
     await copyFile(kernel, join(part, 'zos.efi'));
     await writeFile(join(part, 'farm.json'), wish.farmFile);
     await mkdir(join(part, 'keys'));
     for (const name of KEY_NAMES) {
-      await copyFile(await partOf(keys, `${name}.auth`), join(part, 'keys', `${name}.auth`));
-      const certificate = new X509Certificate(await readFile(await partOf(keys, `${name}.crt`)));
+      await copyFile(await keyFileOf(release, `${name}.auth`), join(part, 'keys', `${name}.auth`));
+      const certificate = new X509Certificate(
+        await readFile(await keyFileOf(release, `${name}.crt`)),
+      );
       await writeFile(join(part, 'keys', `${name}.der`), certificate.raw);
     }
     await writeFile(join(part, 'README.txt'), UEFI_README);

@@ -11,6 +11,7 @@ import { type BootMedia, parseBootMedia } from '../../../src/artifact/spec.ts';
 import { verifyIdentity } from '../../../src/identity/document.ts';
 import { verifyJoinToken } from '../../../src/identity/farm.ts';
 import { run } from '../../../src/host/exec.ts';
+import { sha256Hex } from '../../../src/lib/bytes.ts';
 import { readCpio } from '../../../src/lib/cpio.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
 import { startDirectory } from '../../bot/support/directory-process.ts';
@@ -96,6 +97,14 @@ test('a part that is missing is told before a token is signed', async () => {
   expect(await readdir(root)).not.toContain('missing.img');
 });
 
+test('a part that was built after the release was signed is told, and nothing is made', async () => {
+  const path = join(root, 'dist/release/vmlinuz');
+  await writeFile(path, 'a newer kernel');
+  await expect(media('usb', 'stale.img')).rejects.toThrow(/vmlinuz is not what its release was/u);
+  await writeFile(path, 'vmlinuz');
+  expect(await readdir(root)).not.toContain('stale.img');
+});
+
 test('nothing is written but what this command makes: no device, nobody’s folder', async () => {
   await expect(media('usb', '/dev/null')).rejects.toThrow('/dev/null is no file');
   await mkdir(join(root, 'photos'));
@@ -165,10 +174,22 @@ async function makeRelease(): Promise<void> {
   for (const name of ['zos-bios.img', 'zos-bios.cd', 'zos-bios.pxe']) {
     await writeFile(join(release, name), loader);
   }
+  await writeTargets(release);
   for (const name of ['PK', 'KEK', 'db']) {
     await writeFile(join(keys, `${name}.auth`), name);
     const subject = ['-subj', `/CN=${name}`, '-days', '2', '-keyout', join(root, 'key')];
     const form = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...subject];
     await run({ file: 'openssl', args: [...form, '-out', join(keys, `${name}.crt`)] });
   }
+}
+
+async function writeTargets(release: string): Promise<void> {
+  const names = await readdir(release);
+  const rows = names.map(async (name) => {
+    const sha256 = sha256Hex(await readFile(join(release, name)));
+    return [name, { hashes: { sha256 } }] as const;
+  });
+  const targets = Object.fromEntries(await Promise.all(rows));
+  await mkdir(join(release, 'metadata'));
+  await writeFile(join(release, 'metadata/targets.json'), JSON.stringify({ signed: { targets } }));
 }
