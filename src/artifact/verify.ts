@@ -103,6 +103,8 @@ function isSignedForm(value: unknown): boolean {
     return false;
   const { signatures, signed } = value;
   if (!isRecord(signed) || !Array.isArray(signatures) || signatures.length > 16) return false;
+  // The library puts its own version in the place of an empty one, and takes the signature of that.
+  if (!/^1\.[0-9.]{1,16}$/u.test(String(signed['spec_version']))) return false;
   return signatures.every(
     (entry: unknown) =>
       isRecord(entry) &&

@@ -10,4 +10,12 @@ export const SHARES = {
   evidence: 60_000,
   measurements: 60_000,
   tpmAnswer: 160_000,
+  metadata: 16_000,
+  farmFile: 40_000,
+  gridFile: 30_000,
+  bootRecord: 40_000,
+  commandLine: 50_000,
+  floor: 20_000,
+  dhcp: 84_000,
+  sntp: 20_000,
 } as const;

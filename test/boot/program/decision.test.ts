@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { openConsole } from '../../boot/program/console.ts';
-import { type DecisionParts, openDecision } from '../../boot/program/decision.ts';
-import type { Release } from '../../src/artifact/release/metadata.ts';
-import type { Floor } from '../../src/artifact/release/floor.ts';
-import type { GridFile } from '../../src/artifact/spec.ts';
-import { codeOf } from '../../src/lib/errors.ts';
-import { DAY_MS } from '../../src/lib/units.ts';
+import { openConsole } from '../../../boot/program/console.ts';
+import { type DecisionParts, openDecision } from '../../../boot/program/decision.ts';
+import type { Release } from '../../../src/artifact/release/metadata.ts';
+import type { Floor } from '../../../src/artifact/release/floor.ts';
+import type { GridFile } from '../../../src/artifact/spec.ts';
+import { codeOf } from '../../../src/lib/errors.ts';
+import { DAY_MS } from '../../../src/lib/units.ts';
 
 const BUILT_MS = Date.UTC(2026, 10, 1);
 const NOW_MS = Date.UTC(2026, 10, 21);
@@ -38,7 +38,7 @@ type World = {
   readonly hintMs?: number;
 };
 
-/** Decides once; answers the code of a refusal or `taken`, the clock after it, and what was said. */
+/** Decides once: the code of a refusal or `taken`, the clock after it, and what was said. */
 async function decide(world: World): Promise<{ what: string; clockMs: number; said: string }> {
   let clockMs = world.clockMs ?? NOW_MS;
   const lines: string[] = [];
@@ -95,7 +95,7 @@ test('a frozen mirror is found by the time that the directory signs', async () =
   expect((await decide({ clockMs: NOW_MS, told })).what).toBe('EXPIRED');
 });
 
-test('a silent directory: a machine that remembers goes on, and one that does not waits', async () => {
+test('a silent directory: who remembers goes on, and who does not waits', async () => {
   expect((await decide({ onDisk: FLOOR })).what).toBe('taken');
   expect((await decide({})).what).toBe('DIRECTORY_SILENT');
 });

@@ -1,18 +1,18 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readKey, readPublicKey, makeKey, type RoleName } from '../../boot/release/keys.ts';
-import { refreshTimestamp, signRelease } from '../../boot/release/metadata.ts';
-import { checkRelease } from '../../boot/release/publication.ts';
+import { readKey, readPublicKey, makeKey, type RoleName } from '../../../boot/release/keys.ts';
+import { refreshTimestamp, signRelease } from '../../../boot/release/metadata.ts';
+import { checkRelease } from '../../../boot/release/publication.ts';
 import {
   acceptProposal,
   proposalPathOf,
   proposeRoot,
   signProposal,
-} from '../../boot/release/root.ts';
-import { boot, refusals } from '../support/release/boot.ts';
-import { openMirror } from '../support/release/mirror.ts';
-import { makeRelease, type TestRelease } from '../support/release/release.ts';
+} from '../../../boot/release/root.ts';
+import { boot, refusals } from '../../support/release/boot.ts';
+import { openMirror } from '../../support/release/mirror.ts';
+import { makeRelease, type TestRelease } from '../../support/release/release.ts';
 
 const nowMs = Date.now();
 

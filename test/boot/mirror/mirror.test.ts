@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { signRelease } from '../../boot/release/metadata.ts';
-import { boot, refusals } from '../support/release/boot.ts';
-import { FAULTS, openMirror } from '../support/release/mirror.ts';
-import { makeRelease, resign, type TestRelease } from '../support/release/release.ts';
+import { signRelease } from '../../../boot/release/metadata.ts';
+import { boot, refusals } from '../../support/release/boot.ts';
+import { FAULTS, openMirror } from '../../support/release/mirror.ts';
+import { makeRelease, resign, type TestRelease } from '../../support/release/release.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const nowMs = Date.now();
 let folder = '';
 
