@@ -37,12 +37,13 @@ type Limits = {
   identityBurst?: number;
   requestDeadlineMs?: number;
   measurements?: Measurements;
+  trustedRoot?: Uint8Array;
 };
 
 /** A real server on the loopback interface over a real database in a folder of its own. */
 export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
   const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
-  const { identityBurst = 10_000, measurements } = limits;
+  const { identityBurst = 10_000, measurements, trustedRoot } = limits;
   const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
@@ -68,6 +69,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
       notifier,
       byIdentity: buckets(identityBurst),
       prover,
+      trustedRoot,
       nowMs: () => clock.nowMs,
       log: LOG,
     },
