@@ -1,6 +1,9 @@
 import { copyFile, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { packageFolders } from '../../../image/debian/packages.ts';
+import { readPins } from '../../../image/debian/pins.ts';
+import { runPinned } from '../../../image/parts/pinned-tools.ts';
 import { run } from '../../../src/host/exec.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
 
@@ -17,7 +20,10 @@ export async function openSystemMaker(root: string, folder: string): Promise<Sys
   const tree = join(folder, 'tree');
   await mkdir(folder, { recursive: true });
   const released = join(root, 'dist/release/system.erofs');
-  await run({ file: 'fsck.erofs', args: [`--extract=${tree}`, released], deadlineMs: MINUTE_MS });
+  const folders = packageFolders(await readPins(), join(root, 'dist/work/packages'));
+  const tool = (path: string, args: readonly string[]) =>
+    runPinned({ folders, package: 'erofs-utils', path, args });
+  await tool('usr/bin/fsck.erofs', [`--extract=${tree}`, released]);
   const agent = join(tree, 'usr/bin/zos-node');
   await rm(agent);
   await copyFile(await makeFaultyAgent(root, folder), agent);
@@ -27,7 +33,7 @@ export async function openSystemMaker(root: string, folder: string): Promise<Sys
       await writeFile(join(tree, 'etc/zos/version'), `${version}`);
       const path = join(folder, `${fault}-${version}.erofs`);
       const args = ['--quiet', '-zlz4', '-C65536', '-T0', '--all-root', path, tree];
-      await run({ file: 'mkfs.erofs', args, deadlineMs: MINUTE_MS });
+      await tool('usr/bin/mkfs.erofs', args);
       return path;
     },
   };
