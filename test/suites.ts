@@ -56,16 +56,28 @@ function excluded(kind: string): string {
   return `--exclude=**/*.${kind}.test.ts`;
 }
 
+/** Compares all of this machine before and after, so nothing may come and go beside it. */
+const ALONE = 'test/journeys/start.journey.test.ts';
+
 /**
- * What takes long, or needs root, this machine's kernel, a built image and QEMU, one after the
- * other.
+ * What takes long, or needs root, this machine's kernel, a built image and QEMU: one row after the
+ * other, and what stands in a row side by side. Grids sign `dist/release` anew, each with its own
+ * directory, so they come one after the other; machines without a grid can run beside them.
  */
-export const MACHINE: readonly Suite[] = [
-  { ...vitest('fuzz', '.fuzz.test.ts'), isLong: true },
-  { ...vitest('kernel tests', '--no-file-parallelism', '.kernel.test.ts'), isLong: true },
-  { name: 'image', isLong: true, command: script('image/build.ts') },
-  { ...vitest('journeys', '--no-file-parallelism', '.journey.test.ts'), isLong: true },
+export const MACHINE: readonly (readonly Suite[])[] = [
+  [long('fuzz', '.fuzz.test.ts')],
+  [long('kernel tests', '.kernel.test.ts')],
+  [{ name: 'image', isLong: true, command: script('image/build.ts') }],
+  [
+    long('journeys of grids', 'test/journeys/', `--exclude=${ALONE}`),
+    long('journeys of machines', '.journey.test.ts', '--exclude=test/journeys/**'),
+  ],
+  [long('npm start', ALONE)],
 ];
+
+function long(name: string, ...args: readonly string[]): Suite {
+  return { ...vitest(name, '--no-file-parallelism', ...args), isLong: true };
+}
 
 /** Runs a suite, says how it went in one line, and counts. */
 export async function runSuite(suite: Suite): Promise<Tally> {
@@ -84,11 +96,11 @@ export async function runSuite(suite: Suite): Promise<Tally> {
 }
 
 function lineOf(suite: Suite, { passed, failed, skipped }: Tally): string {
-  if (suite.report === undefined) return suite.name.padEnd(48);
+  if (suite.report === undefined) return suite.name.padEnd(56);
   const counts = [`${passed} passed`];
   if (failed > 0) counts.push(`${failed} failed`);
   if (skipped > 0) counts.push(`${skipped} skipped`);
-  return `${suite.name.padEnd(16)}${counts.join(', ').padEnd(32)}`;
+  return `${suite.name.padEnd(24)}${counts.join(', ').padEnd(32)}`;
 }
 
 type Ended = { readonly exitCode: number; readonly output: string };
