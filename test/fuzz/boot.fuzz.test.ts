@@ -76,7 +76,7 @@ test.each(FILES)('%s.json', async (file) => {
 const KINDS: readonly unknown[] = [null, true, 0, -1, 1e308, '', '\u0000', [], {}, [[]], { a: {} }];
 
 /** Copies of a document in which one value is of another kind, or one key is gone. */
-function* misshapen(document: unknown): Generator<unknown> {
+function* misshapen(document: unknown): Generator {
   for (const kind of KINDS) yield kind;
   if (typeof document !== 'object' || document === null) return;
   for (const [key, value] of Object.entries(document)) {

@@ -1,62 +1,149 @@
-import { copyFile, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startDirectory } from '../../boot/grid/directory.ts';
 import type { Guest } from '../../boot/lab/guest.ts';
 import { type Lab, openLab } from '../../boot/lab/lab.ts';
-import { startDirectory } from '../../boot/grid/directory.ts';
+import { readKey } from '../../boot/release/keys.ts';
 import { signRelease } from '../../boot/release/metadata.ts';
+import { proposalPathOf, proposeRoot, signProposal } from '../../boot/release/root.ts';
 import { openBootServer } from '../../boot/serve/server.ts';
-import type { GridFile } from '../../src/artifact/spec.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
+import { RELEASE_FILES } from '../../src/artifact/spec.ts';
+import { utf8 } from '../../src/lib/bytes.ts';
+import { DAY_MS, MINUTE_MS } from '../../src/lib/units.ts';
+import { canonicalize } from '../support/release/canonical-json.ts';
 
-// One machine, and a row of mirrors that lie: each link of the chain has one bit flipped by one of
-// them. The machine has to refuse each by name, and to boot from the one at the end that is honest.
+// One machine, and a row of mirrors that lie, each in its own way. The machine has to refuse each by
+// name, and to boot from the one at the end that is honest.
 const ROOT = join(import.meta.dirname, '../..');
 const BOOT_MS = 15 * MINUTE_MS;
-const FILES = ['vmlinuz', 'initramfs.cpio', 'system.erofs'];
+const FIRST_STAGE = join(ROOT, 'dist/work/first.erofs');
 const SUPERBLOCK_BYTES = 1024;
-const METADATA = ['1.root.json', 'timestamp.json', 'snapshot.json', 'targets.json'];
+
+type Lie = {
+  readonly name: string;
+  /** What the machine says, on its console and later in its heartbeat. */
+  readonly refusal: RegExp;
+  readonly file: string;
+  /** What the mirror has in the place of this file; all else is as it should be. */
+  readonly make: () => Promise<Uint8Array>;
+};
 
 const stack = new AsyncDisposableStack();
 let folder: string;
 let lab: Lab;
 let guest: Guest;
 
+/** In the order of the chain: what held at one mirror is not fetched from the next. */
+const LIES: readonly Lie[] = [
+  {
+    name: 'a flipped bit in a root',
+    refusal: /refused metadata\/2\.root\.json: UNTRUSTED .*signed by 0\/2 keys/u,
+    file: 'metadata/2.root.json',
+    make: () => flipped('metadata/1.root.json'),
+  },
+  {
+    name: 'a root below its threshold',
+    refusal: /refused metadata\/2\.root\.json: UNTRUSTED .*signed by 1\/2 keys/u,
+    file: 'metadata/2.root.json',
+    make: rootOfOneKey,
+  },
+  {
+    name: 'metadata that is not JSON',
+    refusal: /refused metadata\/timestamp\.json: NOT_JSON /u,
+    file: 'metadata/timestamp.json',
+    make: async () => utf8('<html><body>Log in to this network</body></html>'),
+  },
+  {
+    name: 'a manifest a thousand times too big',
+    refusal: /refused metadata\/timestamp\.json: HTTP_TOO_LONG .*more than the 16384 bytes/u,
+    file: 'metadata/timestamp.json',
+    make: async () => utf8((await honest('metadata/timestamp.json')).toString().padEnd(600_000)),
+  },
+  {
+    name: 'an unknown key',
+    refusal: /refused metadata\/timestamp\.json: UNTRUSTED .*signed by 0\/1 keys/u,
+    file: 'metadata/timestamp.json',
+    make: () => readFile(join(folder, 'stranger/metadata/timestamp.json')),
+  },
+  {
+    name: 'a wrong signer',
+    refusal: /refused metadata\/timestamp\.json: UNTRUSTED .*signed by 0\/1 keys/u,
+    file: 'metadata/timestamp.json',
+    make: timestampByTargets,
+  },
+  {
+    name: 'a flipped bit in timestamp.json',
+    refusal: /refused metadata\/timestamp\.json: UNTRUSTED .*signed by 0\/1 keys/u,
+    file: 'metadata/timestamp.json',
+    make: () => flipped('metadata/timestamp.json'),
+  },
+  {
+    name: 'a mirror that froze, past its expiry',
+    refusal: /refused metadata\/timestamp\.json: EXPIRED It was good until \d{4}-/u,
+    file: 'metadata/timestamp.json',
+    make: () => readFile(join(folder, 'old/metadata/timestamp.json')),
+  },
+  {
+    name: 'a flipped bit in snapshot.json',
+    refusal: /refused metadata\/snapshot\.json: (?:DIGEST_MISMATCH|UNTRUSTED) /u,
+    file: 'metadata/snapshot.json',
+    make: () => flipped('metadata/snapshot.json'),
+  },
+  {
+    name: 'a flipped bit in targets.json',
+    refusal: /refused metadata\/targets\.json: (?:DIGEST_MISMATCH|UNTRUSTED) /u,
+    file: 'metadata/targets.json',
+    make: () => flipped('metadata/targets.json'),
+  },
+  {
+    name: 'a timestamp older than one that was seen',
+    refusal: /refused metadata\/timestamp\.json: ROLLED_BACK .*version 1 is less than/u,
+    file: 'metadata/timestamp.json',
+    make: () => readFile(join(folder, 'old/metadata/timestamp.json')),
+  },
+  {
+    name: 'a flipped bit in grid.json',
+    refusal: /refused grid\.json: DIGEST_MISMATCH /u,
+    file: 'grid.json',
+    make: () => flipped('grid.json'),
+  },
+  {
+    name: 'a flipped bit in system.erofs',
+    refusal: /refused system\.erofs: DIGEST_MISMATCH /u,
+    file: 'system.erofs',
+    make: () => flipped('system.erofs'),
+  },
+];
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'zos-tamper-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
+  await cp(join(ROOT, 'dist/keys'), join(folder, 'keys'), { recursive: true });
   lab = stack.use(await openLab({ name: 'tamper', accelerator: 'tcg' }));
-  // The machine remembers nothing: without a directory that tells what is newest it would wait.
   const { address } = lab;
-  const directory = await startDirectory({
-    ...{ root: ROOT, grid: 'lab', host: address, port: 8080, onEvent: () => {} },
-    folder: join(folder, 'directory'),
-  });
+  // The machine remembers nothing: without a directory that tells what is newest it would wait.
+  const at = { root: ROOT, grid: 'lab', host: address, port: 8080, onEvent: () => {} };
+  const directory = await startDirectory({ ...at, folder: join(folder, 'directory') });
   const { url, identity } = stack.use(directory);
-  const honest = await makeRelease('honest', { urls: [url], identity });
-  const liars = [
-    // In the order of the chain: what held at one mirror is not fetched from the next.
-    await tamper(honest, 'metadata/1.root.json', 'metadata/2.root.json'),
-    await tamper(honest, 'metadata/timestamp.json'),
-    await tamper(honest, 'metadata/snapshot.json'),
-    await tamper(honest, 'metadata/targets.json'),
-    await tamper(honest, 'grid.json'),
-    await tamper(honest, 'system.erofs'),
-  ];
+  await makeReleases({ grid: 'lab', directory: { urls: [url], identity } });
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
+  const paths: string[] = [];
+  for (const [index, lie] of LIES.entries()) paths.push(await tellLie(`liar-${index}`, lie));
+  const [firstPath = '', ...rest] = [...paths, join(folder, 'honest')];
   const mirrors: string[] = [];
-  for (const releasePath of [...liars.slice(1), honest]) {
-    const mirror = await openBootServer({ address: lab.address, releasePath, farm });
+  for (const releasePath of rest) {
+    const mirror = await openBootServer({ address, releasePath, farm });
     mirrors.push(stack.use(mirror).url);
   }
-  // The machine boots from the first liar: kernel and first stage are whole, what it fetches is
-  // not.
+  // The machine boots from the first liar: kernel and first stage are whole there.
+  const consoles = ['console=ttyS0,115200'];
   const first = await openBootServer({
-    address: lab.address,
-    releasePath: liars[0] ?? '',
+    address,
+    consoles,
+    releasePath: firstPath,
     farm: { ...farm, mirrors },
-    consoles: ['console=ttyS0,115200'],
   });
   await lab.startDhcp({ scriptUrl: stack.use(first).scriptUrl });
   guest = await lab.startGuest({ name: 'victim', mac: '52:54:00:5a:01:01', memoryMiB: 1024 });
@@ -67,57 +154,96 @@ afterAll(async () => {
   await stack.disposeAsync();
 }, MINUTE_MS);
 
-const REFUSALS: [string, RegExp][] = [
-  ['system.erofs', /zos: boot refused system\.erofs: DIGEST_MISMATCH /u],
-  ['timestamp', /zos: boot refused \S*timestamp\.json: UNTRUSTED /u],
-  ['snapshot', /zos: boot refused \S*snapshot\.json: (?:DIGEST_MISMATCH|UNTRUSTED) /u],
-  ['targets', /zos: boot refused \S*targets\.json: (?:DIGEST_MISMATCH|UNTRUSTED) /u],
-  ['root', /zos: boot refused \S*root\.json: UNTRUSTED /u],
-  ['grid.json', /zos: boot refused grid\.json: DIGEST_MISMATCH /u],
-];
-
-test.each(REFUSALS)('one flipped bit in %s is refused by name', (_name, refusal) => {
-  expect(guest.lines.map(({ text }) => text).join('\n')).toMatch(refusal);
-});
+test.each(LIES.map((lie): [string, Lie] => [lie.name, lie]))(
+  '%s is refused by name, and the next mirror is tried',
+  (_name, { refusal }) => {
+    expect(textsOf(guest).join('\n')).toMatch(refusal);
+  },
+);
 
 test('nothing of a refused piece ran: the agent came after the honest mirror, and only then', () => {
-  const lines = guest.lines.map(({ text }) => text);
+  const lines = textsOf(guest);
   const agent = lines.findIndex((text) => text.includes('zos: agent '));
   const verified = lines.findIndex((text) => text.includes('zos: boot verified'));
   const refusals = lines.flatMap((text, at) => (text.includes('boot refused') ? [at] : []));
-  expect(refusals.length).toBe(REFUSALS.length);
+  expect(refusals.length).toBe(LIES.length);
   expect(Math.max(...refusals)).toBeLessThan(verified);
   expect(verified).toBeLessThan(agent);
 });
 
-/** The release that was built here, signed anew with a grid of its own. */
-async function makeRelease(name: string, directory: GridFile['directory']): Promise<string> {
-  const releasePath = join(folder, name);
-  await mkdir(releasePath);
-  for (const file of FILES) {
-    await copyFile(join(ROOT, 'dist/release', file), join(releasePath, file));
-  }
-  await writeFile(join(releasePath, 'grid.json'), JSON.stringify({ grid: 'lab', directory }));
-  const firstStagePath = join(ROOT, 'dist/work/first.erofs');
-  const keysPath = join(ROOT, 'dist/keys');
-  await signRelease({ releasePath, keysPath, firstStagePath, nowMs: Date.now() });
-  return releasePath;
+function textsOf({ lines }: Guest): readonly string[] {
+  return lines.map(({ text }) => text);
 }
 
-/** A copy of a release in which one bit of one file is another; `as` renames the file. */
-async function tamper(honest: string, from: string, as = from): Promise<string> {
-  const name = basename(from).replace(/^\d+\./u, '');
-  const path = join(folder, `liar-${name}`);
-  await mkdir(join(path, 'metadata'), { recursive: true });
-  const files = [...FILES, 'grid.json', ...METADATA.map((file) => `metadata/${file}`)];
-  for (const file of files) await link(join(honest, file), join(path, file));
-  const bytes = await readFile(join(honest, from));
-  // Of metadata a digit of the year in which it expires: still well-formed, only signatures tell.
-  // Of an image its head, for much of the rest is never fetched: the first stage has it already.
+/** An old release, the same one signed anew, and one by keys of somebody else. */
+async function makeReleases(grid: unknown): Promise<void> {
+  const nowMs = Date.now();
+  const sign = async (name: string, keys: string, whenMs: number): Promise<void> => {
+    const [releasePath, keysPath] = [join(folder, name), join(folder, keys)];
+    await signRelease({ releasePath, keysPath, firstStagePath: FIRST_STAGE, nowMs: whenMs });
+  };
+  const old = join(folder, 'old');
+  await mkdir(old);
+  for (const file of RELEASE_FILES) {
+    if (file === 'grid.json') await writeFile(join(old, file), JSON.stringify(grid));
+    else await link(join(ROOT, 'dist/release', file), join(old, file)).catch(() => {});
+  }
+  await copyRelease('old', 'stranger');
+  await sign('old', 'keys', nowMs - 40 * DAY_MS);
+  await copyRelease('old', 'honest');
+  await sign('honest', 'keys', nowMs);
+  await sign('stranger', 'stranger-keys', nowMs);
+}
+
+async function copyRelease(from: string, to: string): Promise<string> {
+  const [source, target] = [join(folder, from), join(folder, to)];
+  await mkdir(join(target, 'metadata'), { recursive: true });
+  for (const entry of await readdir(source, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    await link(path, path.replace(source, target));
+  }
+  return target;
+}
+
+async function tellLie(name: string, { file, make }: Lie): Promise<string> {
+  const path = await copyRelease('honest', name);
+  const bytes = await make();
+  await rm(join(path, file), { force: true });
+  await writeFile(join(path, file), bytes);
+  return path;
+}
+
+async function honest(file: string): Promise<Buffer> {
+  return readFile(join(folder, 'honest', file));
+}
+
+/**
+ * One bit of metadata: in a digit of the year in which it expires, still well-formed, so that only
+ * signatures tell. Of an image: in its head, since much of the rest is never fetched.
+ */
+async function flipped(file: string): Promise<Uint8Array> {
+  const bytes = await honest(file);
   const year = bytes.indexOf('"expires"');
   const at = year < 0 ? SUPERBLOCK_BYTES % bytes.length : bytes.indexOf('20', year) + 3;
   bytes[at] = (bytes[at] ?? 0) ^ 1;
-  await rm(join(path, as), { force: true });
-  await writeFile(join(path, as), bytes);
-  return path;
+  return bytes;
+}
+
+async function rootOfOneKey(): Promise<Uint8Array> {
+  const keysPath = join(folder, 'rotated-keys');
+  await cp(join(folder, 'keys'), keysPath, { recursive: true });
+  await proposeRoot({ keysPath, role: 'timestamp', nowMs: Date.now() });
+  await signProposal({ keysPath, keyPath: join(keysPath, 'root-2.key') });
+  return readFile(proposalPathOf(keysPath));
+}
+
+/** The key that may sign targets, and nothing else. */
+async function timestampByTargets(): Promise<Uint8Array> {
+  const { signed } = JSON.parse((await honest('metadata/timestamp.json')).toString()) as {
+    signed: unknown;
+  };
+  const { sign } = await readKey(join(folder, 'keys/targets.key'));
+  const { keyID: keyid, sig } = sign(utf8(canonicalize(signed)));
+  return utf8(JSON.stringify({ signatures: [{ keyid, sig }], signed }));
 }

@@ -60,7 +60,11 @@ async function askServer(server: string, wish: SntpWish): Promise<number | undef
 export function parseAnswer(answer: Uint8Array, mark: Uint8Array): number | undefined {
   const packet = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength);
   if (packet.length < PACKET_BYTES) return undefined;
-  const [mode, leap, stratum] = [packet[0]! & 7, packet[0]! >> 6, packet[1]!];
+  const [mode, leap, stratum] = [
+    packet.readUInt8(0) & 7,
+    packet.readUInt8(0) >> 6,
+    packet.readUInt8(1),
+  ];
   const isServer = mode === 4 && leap !== 3 && stratum >= 1 && stratum <= 15;
   if (!isServer || !packet.subarray(ORIGINATE_AT, ORIGINATE_AT + 8).equals(mark)) return undefined;
   const seconds = packet.readUInt32BE(TRANSMIT_AT);

@@ -94,8 +94,8 @@ test('a stolen timestamp key can not end all updates with a number: its keys wer
 test('the higher of two floors is below neither', () => {
   fc.assert(
     fc.property(versions, versions, (a, b) => {
-      const [one, two] = [a, b].map((each) => ({ versions: each, rootSha256: SHA256 }));
-      const high = higherFloor(one!, two!).versions;
+      const floor = (of: Versions): Floor => ({ versions: of, rootSha256: SHA256 });
+      const high = higherFloor(floor(a), floor(b)).versions;
       for (const role of ROLES) expect(high[role]).toBe(Math.max(a[role], b[role]));
     }),
   );
