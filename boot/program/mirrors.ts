@@ -101,6 +101,7 @@ async function fetchFrom(
   const release = await fetchMetadata({
     mirror,
     known: progress.known,
+    ...(wish.limits?.metadataMs === undefined ? {} : { deadlineMs: wish.limits.metadataMs }),
     onBytes: (lengthBytes) => (progress.wireBytes += lengthBytes),
     ...signalOf(wish),
   });

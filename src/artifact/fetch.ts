@@ -11,6 +11,8 @@ export type FetchLimits = {
   readonly graceMs: number;
   /** The longest pause between two parts. */
   readonly idleMs: number;
+  /** For each file of metadata. */
+  readonly metadataMs?: number;
 };
 
 const LIMITS: FetchLimits = {

@@ -45,6 +45,9 @@ const expectations: readonly (readonly [path: string, fault: keyof typeof FAULTS
         [path, 'endless', 'HTTP_TOO_LONG'] as const,
         [path, 'short', role === 'timestamp' ? 'NOT_JSON' : 'DIGEST_MISMATCH'] as const,
         [path, 'brokenOff', 'HTTP_BROKEN_OFF'] as const,
+        [path, 'huge', 'HTTP_TOO_LONG'] as const,
+        [path, 'silent', 'HTTP_TOO_SLOW'] as const,
+        [path, 'dripping', 'HTTP_TOO_SLOW'] as const,
       ];
     }),
     ['metadata/2.root.json', 'failing', 'HTTP_STATUS'],
@@ -62,6 +65,8 @@ const expectations: readonly (readonly [path: string, fault: keyof typeof FAULTS
     ['system.erofs', 'portal', 'LENGTH_MISMATCH'],
     ['system.erofs', 'endless', 'HTTP_TOO_LONG'],
     ['system.erofs', 'silent', 'HTTP_TOO_SLOW'],
+    ['system.erofs', 'dripping', 'HTTP_TOO_SLOW'],
+    ['grid.json', 'huge', 'LENGTH_MISMATCH'],
   ];
 
 test.each(expectations)(

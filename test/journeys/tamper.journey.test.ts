@@ -131,7 +131,7 @@ beforeAll(async () => {
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
   const paths: string[] = [];
   for (const [index, lie] of LIES.entries()) paths.push(await tellLie(`liar-${index}`, lie));
-  const [firstPath = '', ...rest] = [...paths, join(folder, 'honest')];
+  const [firstPath, ...rest] = [...paths, join(folder, 'honest')];
   const mirrors: string[] = [];
   for (const releasePath of rest) {
     const mirror = await openBootServer({ address, releasePath, farm });

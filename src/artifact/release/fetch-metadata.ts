@@ -29,6 +29,8 @@ export type MetadataWish = {
   readonly mirror: string;
   /** Moves on with what held; on a refusal it keeps what was proven until then. */
   readonly known: KnownMetadata;
+  /** For each file. */
+  readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
   readonly onBytes?: (lengthBytes: number) => void;
 };
@@ -116,14 +118,14 @@ async function fetchFile(
 ): Promise<Buffer | undefined>;
 async function fetchFile(wish: MetadataWish, file: FileWish): Promise<Buffer>;
 async function fetchFile(
-  { mirror, signal, onBytes }: MetadataWish,
+  { mirror, deadlineMs = DEADLINE_MS, signal, onBytes }: MetadataWish,
   { artifact, bytesMax, expected, isOptional = false }: FileWish & { isOptional?: boolean },
 ): Promise<Buffer | undefined> {
   const facts = { artifact, mirror };
   try {
     const bytes = await fetchBytes({
       url: `${mirror.replace(/\/+$/u, '')}/${artifact}`,
-      deadlineMs: DEADLINE_MS,
+      deadlineMs,
       bytesMax: Math.min(bytesMax, METADATA_BYTES_MAX.targets),
       ...(signal === undefined ? {} : { signal }),
     });

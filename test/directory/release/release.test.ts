@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { signRelease } from '../../../boot/release/metadata.ts';
 import { checkRelease, tellDirectory } from '../../../boot/release/publication.ts';
-import { verifyBootAnswer } from '../../../src/artifact/release/answer.ts';
+import { signedBootAnswer, verifyBootAnswer } from '../../../src/artifact/release/answer.ts';
 import { fetchBootAnswer } from '../../../src/artifact/release/fetch-answer.ts';
 import type { MetadataFiles } from '../../../src/artifact/release/metadata.ts';
 import type { GridFile } from '../../../src/artifact/spec.ts';
+import { fetchBytes } from '../../../src/host/http.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import { DAY_MS } from '../../../src/lib/units.ts';
 import { GRID, NOW_MS } from '../../support/contracts.ts';
@@ -98,9 +99,8 @@ test('an answer of another directory, or to another question, is none', async ()
     'HTTP_UNREACHABLE',
   ]);
   expect(answer?.nonce).toBe(NONCE);
-  const old = (await (await fetch(`${directory.url}/v1/boot?nonce=${NONCE}`)).json()) as Parameters<
-    typeof verifyBootAnswer
-  >[0];
+  const url = `${directory.url}/v1/boot?nonce=${NONCE}`;
+  const old = signedBootAnswer.parse(JSON.parse(Buffer.from(await fetchBytes({ url })).toString()));
   const asked = { grid: GRID, directory: directory.own.id, nonce: NONCE };
   expect(verifyBootAnswer(old, asked).timeMs).toBe(NOW_MS);
   const again = { ...asked, nonce: 'f'.repeat(32) };

@@ -42,6 +42,7 @@ export async function boot(
         bytesPerSecondMin: 1024 * 1024,
         graceMs: 1e3,
         idleMs: 400,
+        metadataMs: 800,
       },
     });
     const system = await readFile(join(folder, 'system.erofs')).catch(() => undefined);

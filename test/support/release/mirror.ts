@@ -82,6 +82,20 @@ export const FAULTS = {
     };
     push();
   },
+  /** All of it, and then blanks: a thousand times as long, and still JSON. */
+  huge: (exchange) => {
+    const blanks = Buffer.alloc(exchange.bytes.length * 999, 0x20);
+    sendFile({ ...exchange, bytes: Buffer.concat([exchange.bytes, blanks]) });
+  },
+  /** Always a little more, and never enough. */
+  dripping: ({ response, bytes }) => {
+    response.writeHead(200, { 'content-length': bytes.length });
+    let sent = 0;
+    const timer = setInterval(() => {
+      if (response.destroyed) clearInterval(timer);
+      else response.write(bytes.subarray(sent, (sent += 1)));
+    }, 20);
+  },
   /** It says it will, and does not. */
   silent: ({ response, bytes }) => {
     response.writeHead(200, { 'content-length': bytes.length });
