@@ -28,16 +28,6 @@ const SIGNATURES = 4;
 /** Initialised data that can be read: what a section of plain bytes is. */
 const DATA_SECTION = 0x40000040;
 
-/** Whether these bytes begin as an executable of Windows and UEFI does. */
-export function isPe(bytes: Uint8Array): boolean {
-  try {
-    headersOf(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
  * The same executable with sections behind its own, each where the ones before it end. The bytes
  * depend on the arguments alone. Throws `PeError`.

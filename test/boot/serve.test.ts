@@ -97,6 +97,17 @@ test('a machine gets the same token each time, another machine another', async (
   expect(server.tokensHandedOut()).toBe(2);
 });
 
+test('firmware that fetches by itself learns a length first, and its machine the same farm', async () => {
+  await writeFile(join(release.releasePath, 'zos.efi'), 'a program');
+  expect(server.efiUrl).toBe(`${server.url}/zos.efi`);
+  const response = await fetch(server.efiUrl, { method: 'HEAD' });
+  expect(response.headers.get('content-length')).toBe('9');
+  expect(Buffer.from((await get('zos.efi')).body).toString()).toBe('a program');
+  const { body } = await get('farm.json?mac=52:54:00:00:00:01');
+  expect(parseBootMedia(body).token).toEqual(tokens[0]);
+  expect((await get('farm.json')).status).toBe(404);
+});
+
 test('the script names this server and every file by its address', async () => {
   const script = Buffer.from((await get('boot.ipxe')).body).toString();
   expect(script.startsWith('#!ipxe\n')).toBe(true);

@@ -20,9 +20,25 @@ test('a lease is read with its router, name servers and time', () => {
     address: '10.91.7.23',
     router: '10.91.7.1',
     nameServers: ['10.91.7.2', '9.9.9.9'],
+    timeServers: [],
     server: '10.91.7.2',
     lifetimeSeconds: 3600,
   });
+});
+
+test('what a machine shall boot is read as an option, or from the field of old', () => {
+  const url = 'http://10.91.7.1:8081/zos.efi';
+  const option = [67, url.length, ...Buffer.from(url), 255];
+  expect(parseLease('eth0', message(option))?.bootFile).toBe(url);
+  const old = message([255]);
+  old.write('undionly.kpxe', 108, 'latin1');
+  expect(parseLease('eth0', old)?.bootFile).toBe('undionly.kpxe');
+  // Option 52 says that the fields hold options.
+  const overloaded = message([52, 1, 1, 255]);
+  overloaded.write('options', 108, 'latin1');
+  expect(parseLease('eth0', overloaded)?.bootFile).toBeUndefined();
+  const odd = [67, 3, 0x61, 0x0a, 0x62, 255];
+  expect(parseLease('eth0', message(odd))?.bootFile).toBeUndefined();
 });
 
 test('an option that is cut off is left out', () => {
