@@ -5,6 +5,7 @@ import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOnGrid } from './on-grid.ts';
+import { figuresOnUefi } from './on-uefi.ts';
 import { figuresOnUpdate } from './on-update.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -25,7 +26,13 @@ async function bench(): Promise<boolean> {
   await using alone = figuresAlone(ROOT, environment);
   await using onGrid = figuresOnGrid(ROOT, environment);
   await using onUpdate = figuresOnUpdate(ROOT, environment);
-  const all = [...onGrid.figures, ...onUpdate.figures, ...alone.figures, ...ATTESTATION_FIGURES];
+  const all = [
+    ...onGrid.figures,
+    ...onUpdate.figures,
+    ...alone.figures,
+    ...figuresOnUefi(ROOT, environment),
+    ...ATTESTATION_FIGURES,
+  ];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);
   if (wanted.length === 0) {

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -100,8 +102,10 @@ test('a machine gets the same token each time, another machine another', async (
 test('firmware that fetches by itself learns a length first, and its machine the same farm', async () => {
   await writeFile(join(release.releasePath, 'zos.efi'), 'a program');
   expect(server.efiUrl).toBe(`${server.url}/zos.efi`);
-  const response = await fetch(server.efiUrl, { method: 'HEAD' });
-  expect(response.headers.get('content-length')).toBe('9');
+  const asked = request(server.efiUrl, { method: 'HEAD' }).end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  expect(response.headers['content-length']).toBe('9');
+  response.resume();
   expect(Buffer.from((await get('zos.efi')).body).toString()).toBe('a program');
   const { body } = await get('farm.json?mac=52:54:00:00:00:01');
   expect(parseBootMedia(body).token).toEqual(tokens[0]);
