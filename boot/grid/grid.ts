@@ -18,6 +18,8 @@ export type GridWish = {
   /** For people: what left something behind, if anything did. */
   readonly name: string;
   readonly nodes: number;
+  /** How many machines may join, when more are to come than are switched on at first. */
+  readonly mayJoin?: number;
   readonly memoryMiB: number;
   /** Of each node's blank data disk; none for nodes that keep everything in memory. */
   readonly diskMiB?: number;
@@ -69,6 +71,7 @@ export async function openGrid(wish: GridWish): Promise<Grid> {
   const services = stack.use(
     await openServices({
       ...wish,
+      nodes: wish.mayJoin ?? wish.nodes,
       address,
       startDhcp,
       onFetch,

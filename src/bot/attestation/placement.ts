@@ -18,6 +18,8 @@ export type ClassQuestion = {
   readonly self: Self;
   readonly requires: NodeClass;
   readonly online: readonly KnownNode[];
+  /** First digits of ids of nodes that containers name. */
+  readonly named: readonly string[];
   /** Places everything on these nodes, or throws. */
   readonly place: (nodes: readonly KnownNode[]) => Placement;
 };
@@ -28,6 +30,7 @@ export type ClassQuestion = {
  */
 export async function placeByClass(question: ClassQuestion): Promise<Placement> {
   const { world, grid, self, requires, online, place } = question;
+  refuseNamed(question);
   let left = online.filter(({ class: nodeClass }) => isClassEnough(nodeClass, requires));
   if (left.length === 0 && online.length > 0) throw tooLow(requires, online.length);
   if (requires !== 'attested') return place(left);
@@ -51,6 +54,18 @@ export async function placeByClass(question: ClassQuestion): Promise<Placement> 
       left = left.filter(({ identity }) => identity.id !== id);
       if (left.length === 0) throw tooLow(requires, online.length);
     }
+  }
+}
+
+/** A node that is named is never exchanged for another: it is good enough, or nothing is placed. */
+function refuseNamed({ named, online, requires }: ClassQuestion): void {
+  for (const prefix of named) {
+    const node = online.find(({ identity }) => identity.id.startsWith(prefix));
+    if (node === undefined || isClassEnough(node.class, requires)) continue;
+    const sentence =
+      `Node ${shortId(node.identity.id)} is of class ${node.class}, as far as it could prove, and ` +
+      `the deployment requires ${requires}; name another, or none.`;
+    throw new BotError('CLASS_TOO_LOW', sentence, { facts: { requires } });
   }
 }
 

@@ -97,6 +97,7 @@ async function planDeployment(world: World, question: PlanQuestion): Promise<Pla
     self,
     online,
     requires: deployment.requires,
+    named: deployment.containers.flatMap(({ node }) => node ?? []),
     place: (nodes) =>
       planPlacement({
         containers: deployment.containers,

@@ -12,10 +12,11 @@ export type DirectoryProcess = AsyncDisposable & {
 /** The real directory, as a process of its own, on a free port or the one of before. */
 export async function startDirectory(
   folder: string,
-  { grid = 'test', port = '0' } = {},
+  { grid = 'test', port = '0', rootPath = '' } = {},
 ): Promise<DirectoryProcess> {
   const args = ['src/directory/main.ts', '--listen', `127.0.0.1:${port}`, '--grid', grid];
-  const child = spawn(process.execPath, [...args, '--data', folder], {
+  const root = rootPath === '' ? [] : ['--root', rootPath];
+  const child = spawn(process.execPath, [...args, '--data', folder, ...root], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
