@@ -25,7 +25,6 @@ export class AttestationError extends ZosError<
 
 /** What a quote is over: the boot (4, 7, 11), what must not be (12, 13), and ours (14). */
 export const QUOTED_PCRS = [4, 7, 11, 12, 13, 14] as const;
-export type QuotedPcr = (typeof QUOTED_PCRS)[number];
 
 /** So long is a log of the registers that count; the rest of it stays at the node. */
 export const EVENT_LOG_BYTES_MAX = 28 * KiB;

@@ -82,6 +82,14 @@ export const heartbeatSchema = z.strictObject({
   stages: z.array(z.strictObject({ name: z.string().max(60), atMs: z.int().min(0) })).max(32),
   /** Whether the node's key is sealed by hardware, kept on a disk, or gone at the next boot. */
   keyKept: z.enum(['sealed', 'disk', 'memory']),
+  /** What the kernel says of this boot, read back, and why the class is not higher. */
+  security: z
+    .strictObject({
+      isSecureBoot: z.boolean(),
+      lockdown: z.string().max(20),
+      because: z.string().max(500),
+    })
+    .optional(),
   /** How the first stage came to its system. */
   boot: bootReportSchema.optional(),
   /** Times the agent was started in this boot, the first included. */

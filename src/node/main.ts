@@ -139,7 +139,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
     nextSeq: await openSequence(`${folder}/seq`),
-    life: lifeOf(ground, update),
+    life: lifeOf(ground, update, own),
     onAcknowledged: supervisor.sayHealthy,
     keepUpToDate: update.follow,
     keepFloor: openFloor({ record: boot.record, disk, console, log }),
@@ -209,7 +209,8 @@ async function openUpdateOf(ground: Ground, held: Held): Promise<Update> {
   });
 }
 
-function lifeOf(ground: Ground, update: Update): AgentParts['life'] {
+function lifeOf(ground: Ground, update: Update, own: OwnClass): AgentParts['life'] {
+  const { isSecureBoot, lockdown } = own.facts;
   const { boot, console, disk, agentStarts, supervisor } = ground;
   return async () => ({
     bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
@@ -220,6 +221,7 @@ function lifeOf(ground: Ground, update: Update): AgentParts['life'] {
     addresses: ownAddresses().slice(0, 32),
     stages: [...console.stages],
     keyKept: disk.path === null ? 'memory' : 'disk',
+    security: { isSecureBoot, lockdown, because: own.because.slice(0, 500) },
     boot: bootReportOf(boot.record),
     agentStarts,
     starts: [...update.starts],

@@ -96,7 +96,12 @@ test(
 );
 
 const nodesSchema = z.array(
-  z.object({ id: z.string(), class: z.string(), provenClass: z.string() }),
+  z.object({
+    id: z.string(),
+    class: z.string(),
+    provenClass: z.string(),
+    security: z.object({ isSecureBoot: z.boolean(), lockdown: z.string(), because: z.string() }),
+  }),
 );
 
 test(
@@ -113,6 +118,14 @@ test(
     const seen = await classes();
     expect(seen.get(attested.id)).toBe('attested attested');
     expect(seen.get(old.id)).toBe('unverified unverified');
+    const nodes = await askBot(grid.bot, ['nodes'], nodesSchema);
+    const security = new Map(nodes.map((node) => [node.id, node.security]));
+    expect(security.get(attested.id)).toEqual({
+      isSecureBoot: true,
+      lockdown: 'integrity',
+      because: '',
+    });
+    expect(security.get(old.id)).toMatchObject({ isSecureBoot: false, lockdown: 'integrity' });
   },
   STEP_MS,
 );

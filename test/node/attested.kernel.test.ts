@@ -80,6 +80,7 @@ test('a node that proves its class gets what requires it', async () => {
   const wish = { ...lonely(), requires: 'attested' as const };
   const id = await submit(directory, contractFor(tenant, nodeOf(agent), wish));
   await stateOf(directory, agent, { id, state: 'running' });
+  expect(honest.facts).toEqual(LOCKED);
 });
 
 test('a node that only says it is attested is found out, and gets nothing that requires it', async () => {

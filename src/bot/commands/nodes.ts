@@ -105,6 +105,7 @@ function valueOf(node: KnownNode): unknown {
     class: offer.class,
     provenClass: node.class,
     proof,
+    security: heartbeat?.security ?? null,
     capacity,
     used,
     lastSeenMs,

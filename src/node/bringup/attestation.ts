@@ -12,6 +12,7 @@ import type { QuestionParts } from '../questions.ts';
 
 /** What this boot is worth, and how others can ask. */
 export type OwnClass = FoundClass & {
+  readonly facts: BootFacts;
   readonly endorsement: Endorsement | null;
   readonly attest: QuestionParts['attest'];
 };
@@ -36,11 +37,12 @@ export async function findOwnClass(parts: ClassParts): Promise<OwnClass> {
     const attest = async (): Promise<never> => {
       throw new TpmError('TPM_ABSENT', `This node can't prove its boot: ${attestor}`);
     };
-    return { ...found, endorsement: null, attest };
+    return { ...found, facts: parts.facts, endorsement: null, attest };
   }
   const proof = await proveToSelf(attestor, parts.measurements);
   return {
     ...findClass(parts.facts, proof),
+    facts: parts.facts,
     endorsement: attestor.endorsement,
     attest: async ({ id, credential }) => attestor.answer({ nonce: id, credential }),
   };
