@@ -63,8 +63,8 @@ function refuseNamed({ named, online, requires }: ClassQuestion): void {
     const node = online.find(({ identity }) => identity.id.startsWith(prefix));
     if (node === undefined || isClassEnough(node.class, requires)) continue;
     const sentence =
-      `Node ${shortId(node.identity.id)} is of class ${node.class}, as far as it could prove, and ` +
-      `the deployment requires ${requires}; name another, or none.`;
+      `Node ${shortId(node.identity.id)} is of class ${node.class}, as far as it could prove, ` +
+      `and the deployment requires ${requires}; name another, or none.`;
     throw new BotError('CLASS_TOO_LOW', sentence, { facts: { requires } });
   }
 }

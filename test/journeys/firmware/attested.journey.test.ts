@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { askBot, waitOnline } from '../../boot/grid/bot.ts';
-import { type Grid, openGrid } from '../../boot/grid/grid.ts';
-import { type GridNode, waitRegistered } from '../../boot/grid/node.ts';
-import { start } from '../../src/host/exec.ts';
-import { namedFileSchema } from '../../src/lib/names.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
+import { askBot, waitOnline } from '../../../boot/grid/bot.ts';
+import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
+import { type GridNode, waitRegistered } from '../../../boot/grid/node.ts';
+import { start } from '../../../src/host/exec.ts';
+import { namedFileSchema } from '../../../src/lib/names.ts';
+import { MINUTE_MS } from '../../../src/lib/units.ts';
 
 // A machine with UEFI, Secure Boot and a TPM, and one with an old BIOS, in one grid.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const STEP_MS = 5 * MINUTE_MS;
 
