@@ -14,11 +14,11 @@ import {
 import { sha256Hex, toBase64, utf8 } from '../../src/lib/bytes.ts';
 
 /**
- * Of so many releases a node may still run, or have been updated from, something that counts as
- * good. What drops out can't be proven any more: to take a release back at once, delete
- * `measurements.json` and sign again.
+ * So many first stages, systems and kernels count as good at a time, as nodes may still run them,
+ * or have been updated from them. What drops out can't be proven any more: to take a release back
+ * at once, delete `measurements.json` and sign again.
  */
-const RELEASES_MAX = 8;
+const KEPT_MAX = 16;
 const LOADER = 'systemd-bootx64.efi';
 
 export type MeasurementsWish = {
@@ -118,7 +118,6 @@ function nameOf({ pcr4, pcr7, pcr11 }: FirstStage): string {
 
 /** Each once, the newest first, and no more than are kept. */
 function newest<T>(all: readonly T[], name: (item: T) => string): T[] {
-  return [...new Map(all.toReversed().map((item) => [name(item), item])).values()]
-    .toReversed()
-    .slice(0, RELEASES_MAX * 2);
+  const names = all.map((item) => name(item));
+  return all.filter((_, at) => names.indexOf(names[at] ?? '') === at).slice(0, KEPT_MAX);
 }
