@@ -2,18 +2,18 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ensureEnrolled } from '../../boot/lab/enrolment.ts';
-import type { Guest } from '../../boot/lab/guest.ts';
-import { type Lab, openLab } from '../../boot/lab/lab.ts';
-import { ensureSecureBootKeys, signCode } from '../../boot/release/secure-boot.ts';
-import { type BootServer, openBootServer } from '../../boot/serve/server.ts';
-import type { Uefi } from '../../src/host/lab/qemu.ts';
-import { readSections, withoutSignatures } from '../../src/lib/pe.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
+import { ensureEnrolled } from '../../../boot/lab/enrolment.ts';
+import type { Guest } from '../../../boot/lab/guest.ts';
+import { type Lab, openLab } from '../../../boot/lab/lab.ts';
+import { ensureSecureBootKeys, signCode } from '../../../boot/release/secure-boot.ts';
+import { type BootServer, openBootServer } from '../../../boot/serve/server.ts';
+import type { Uefi } from '../../../src/host/lab/qemu.ts';
+import { readSections, withoutSignatures } from '../../../src/lib/pe.ts';
+import { MINUTE_MS } from '../../../src/lib/units.ts';
 
 // Machines with UEFI, Secure Boot and our keys, as far as the first stage: what firmware refuses,
 // and what it starts. How it goes on is in the journey of attested nodes.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const SIGNED = join(ROOT, 'dist/release/zos.efi');
 const UNSIGNED = join(ROOT, 'dist/work/zos.efi');
 const BOOT_MS = 15 * MINUTE_MS;
