@@ -2,29 +2,29 @@ import { cp, link, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { openBot } from '../../boot/grid/bot.ts';
-import { type Directory, startDirectory } from '../../boot/grid/directory.ts';
-import { makeFarm } from '../../boot/grid/farm.ts';
-import type { Guest, GuestWish } from '../../boot/lab/guest.ts';
-import { type Lab, openLab } from '../../boot/lab/lab.ts';
-import { readKey } from '../../boot/release/keys.ts';
-import { signRelease } from '../../boot/release/metadata.ts';
-import { checkRelease, tellDirectory } from '../../boot/release/publication.ts';
+import { openBot } from '../../../boot/grid/bot.ts';
+import { type Directory, startDirectory } from '../../../boot/grid/directory.ts';
+import { makeFarm } from '../../../boot/grid/farm.ts';
+import type { Guest, GuestWish } from '../../../boot/lab/guest.ts';
+import { type Lab, openLab } from '../../../boot/lab/lab.ts';
+import { readKey } from '../../../boot/release/keys.ts';
+import { signRelease } from '../../../boot/release/metadata.ts';
+import { checkRelease, tellDirectory } from '../../../boot/release/publication.ts';
 import {
   acceptProposal,
   proposeRoot,
   type Rotation,
   signProposal,
-} from '../../boot/release/root.ts';
-import { openMediaPool } from '../../boot/serve/media.ts';
-import { openBootServer } from '../../boot/serve/server.ts';
-import { KERNEL_ARGUMENTS } from '../../src/artifact/command-line.ts';
-import { RELEASE_FILES } from '../../src/artifact/spec.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
+} from '../../../boot/release/root.ts';
+import { openMediaPool } from '../../../boot/serve/media.ts';
+import { openBootServer } from '../../../boot/serve/server.ts';
+import { KERNEL_ARGUMENTS } from '../../../src/artifact/command-line.ts';
+import { RELEASE_FILES } from '../../../src/artifact/spec.ts';
+import { MINUTE_MS } from '../../../src/lib/units.ts';
 
 // One machine, one mirror that goes back to an older release, properly signed, and one thing after
 // the other that could have remembered the newer one is taken away from the machine.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const MAC = '52:54:00:5a:02:01';
 const PORTS = { directory: 8080, mirror: 8081 };

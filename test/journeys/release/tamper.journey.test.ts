@@ -2,21 +2,21 @@ import { cp, link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startDirectory } from '../../boot/grid/directory.ts';
-import type { Guest } from '../../boot/lab/guest.ts';
-import { type Lab, openLab } from '../../boot/lab/lab.ts';
-import { readKey } from '../../boot/release/keys.ts';
-import { signRelease } from '../../boot/release/metadata.ts';
-import { proposalPathOf, proposeRoot, signProposal } from '../../boot/release/root.ts';
-import { openBootServer } from '../../boot/serve/server.ts';
-import { RELEASE_FILES } from '../../src/artifact/spec.ts';
-import { utf8 } from '../../src/lib/bytes.ts';
-import { DAY_MS, MINUTE_MS } from '../../src/lib/units.ts';
-import { canonicalize } from '../support/release/canonical-json.ts';
+import { startDirectory } from '../../../boot/grid/directory.ts';
+import type { Guest } from '../../../boot/lab/guest.ts';
+import { type Lab, openLab } from '../../../boot/lab/lab.ts';
+import { readKey } from '../../../boot/release/keys.ts';
+import { signRelease } from '../../../boot/release/metadata.ts';
+import { proposalPathOf, proposeRoot, signProposal } from '../../../boot/release/root.ts';
+import { openBootServer } from '../../../boot/serve/server.ts';
+import { RELEASE_FILES } from '../../../src/artifact/spec.ts';
+import { utf8 } from '../../../src/lib/bytes.ts';
+import { DAY_MS, MINUTE_MS } from '../../../src/lib/units.ts';
+import { canonicalize } from '../../support/release/canonical-json.ts';
 
-// One machine, and a row of mirrors that lie, each in its own way. The machine has to refuse each by
-// name, and to boot from the one at the end that is honest.
-const ROOT = join(import.meta.dirname, '../..');
+// One machine, and a row of mirrors that lie, each in its own way. The machine has to refuse each
+// by name, and to boot from the one at the end that is honest.
+const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const FIRST_STAGE = join(ROOT, 'dist/work/first.erofs');
 const SUPERBLOCK_BYTES = 1024;
