@@ -100,6 +100,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     facts: await observeBoot(boot.record.loader),
     measurements: boot.measurements,
   });
+  if (own.answeredMs !== null) console.say(`TPM answered in ${own.answeredMs} ms`);
   console.reached('class', own.because === '' ? own.class : `${own.class}: ${own.because}`);
   const offer = await renewOffer({
     path: `${folder}/offer.json`,

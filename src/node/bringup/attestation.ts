@@ -14,6 +14,8 @@ import type { QuestionParts } from '../questions.ts';
 export type OwnClass = FoundClass & {
   readonly facts: BootFacts;
   readonly endorsement: Endorsement | null;
+  /** How long the TPM took for its own proof; none where there is no proof. */
+  readonly answeredMs: number | null;
   readonly attest: QuestionParts['attest'];
 };
 
@@ -37,12 +39,13 @@ export async function findOwnClass(parts: ClassParts): Promise<OwnClass> {
     const attest = async (): Promise<never> => {
       throw new TpmError('TPM_ABSENT', `This node can't prove its boot: ${attestor}`);
     };
-    return { ...found, facts: parts.facts, endorsement: null, attest };
+    return { ...found, facts: parts.facts, endorsement: null, answeredMs: null, attest };
   }
-  const proof = await proveToSelf(attestor, parts.measurements);
+  const { answeredMs, ...proof } = await proveToSelf(attestor, parts.measurements);
   return {
     ...findClass(parts.facts, proof),
     facts: parts.facts,
+    answeredMs,
     endorsement: attestor.endorsement,
     attest: async ({ id, credential }) => attestor.answer({ nonce: id, credential }),
   };
@@ -62,20 +65,24 @@ async function openOwn(parts: ClassParts): Promise<Attestor> {
 async function proveToSelf(
   attestor: Attestor,
   measurements: Measurements | undefined,
-): Promise<Proof> {
+): Promise<Proof & { readonly answeredMs: number | null }> {
   if (measurements === undefined) {
-    return { isProven: false, because: 'the release says nothing of what a TPM has to have seen' };
+    const because = 'the release says nothing of what a TPM has to have seen';
+    return { isProven: false, because, answeredMs: null };
   }
+  let answeredMs: number | null = null;
   try {
     const secrets = { secret: randomBytes(32), seed: randomBytes(32) };
     const { endorsement } = attestor;
     const credential = credentialFor(endorsement, measurements, secrets);
     const nonce = toHex(randomBytes(32));
+    const startedMs = performance.now();
     const evidence = await attestor.answer({ nonce, credential });
+    answeredMs = Math.round(performance.now() - startedMs);
     const challenge = { nonce, secret: secrets.secret, endorsement };
     verifyAttestation({ evidence, challenge, measurements });
-    return { isProven: true };
+    return { isProven: true, answeredMs };
   } catch (error) {
-    return { isProven: false, because: sentenceOf(error) };
+    return { isProven: false, because: sentenceOf(error), answeredMs };
   }
 }

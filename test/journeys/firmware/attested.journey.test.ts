@@ -71,6 +71,8 @@ test('UEFI over HTTP with Secure Boot and a TPM comes up as attested, an old BIO
     text.includes('measured system.erofs'),
   );
   expect(measured).toHaveLength(1);
+  const answered = attested.guest.lines.find(({ text }) => text.includes('TPM answered in'));
+  console.log(`attested: ${answered?.text}`);
   console.log(`attested: power-on to registered ${attested.registeredAfterMs / 1000} s`);
 });
 
