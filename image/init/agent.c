@@ -28,6 +28,9 @@
 /* For the agent: how its last run ended, and how a trial did. */
 #define END FOLDER "/end"
 #define BACK FOLDER "/back"
+/* Made by the agent to have the other system mounted before it ends: what it reads there is then
+ * in memory when the new agent starts. */
+#define PREPARE FOLDER "/prepare"
 /* What was told to end and does not for so long, the machine's watchdog has to end. */
 #define STUCK_SECONDS 30
 #define BACK_OFF_SECONDS_MAX 60
@@ -43,6 +46,7 @@ static const struct program AGENT = {
 };
 
 struct trial {
+  bool is_mounted; /* the other system is, and nothing of it runs */
   bool is_on;
   time_t healthy_since; /* 0 until it is */
 };
@@ -70,6 +74,13 @@ static bool was_touched(const char *path, struct timespec *last) {
   bool isNew = file.st_mtim.tv_sec != last->tv_sec || file.st_mtim.tv_nsec != last->tv_nsec;
   *last = file.st_mtim;
   return isNew;
+}
+
+/* Mounts the other system once, when the agent wants it; what fails is told when it is gone to. */
+static void prepare(struct trial *trial) {
+  if (trial->is_on || trial->is_mounted || access(PREPARE, F_OK) != 0) return;
+  unlink(PREPARE);
+  trial->is_mounted = mount_other() == 0;
 }
 
 static void look_at_trial(struct trial *trial, time_t at) {
@@ -102,6 +113,7 @@ static const char *watch(pid_t child, struct trial *trial, int *status) {
     pause_a_second();
     if (was_touched(ALIVE, &touched)) seen = now();
     if (trial->is_on) look_at_trial(trial, now());
+    prepare(trial);
     if (why == 0) why = fault_of(trial, started, seen);
     if (why != 0 && ended == 0) {
       ended = now();
@@ -144,8 +156,8 @@ static bool go_to_other(const char *what) {
   return error == 0;
 }
 
-static bool try_other(void) {
-  int error = mount_other();
+static bool try_other(bool is_mounted) {
+  int error = is_mounted ? 0 : mount_other();
   if (error != 0) say("can't mount the new system", 0, error);
   if (error != 0 || !go_to_other("new system")) {
     make_file(BACK, "unmountable");
@@ -162,7 +174,7 @@ static void come_back(const char *text) {
 }
 
 void supervise_agent(void) {
-  struct trial trial = {false, 0};
+  struct trial trial = {false, false, 0};
   time_t back_off = 1;
   char text[64], line[128];
   mkdir(CGROUP, 0755);
@@ -179,10 +191,11 @@ void supervise_agent(void) {
     }
     bool isAsked = strcmp(text, "status 64") == 0;
     if (isAsked && access("/run/zos/boot/other/system.erofs", F_OK) == 0) {
-      trial.is_on = try_other();
-      trial.healthy_since = 0;
+      trial = (struct trial){false, try_other(trial.is_mounted), 0};
       continue;
     }
+    if (trial.is_mounted) leave_other();
+    trial.is_mounted = false;
     strcpy(line, AGENT.name);
     say(strcat(strcat(line, " ended: "), text), 0, 0);
     if (now() - started >= WELL_SECONDS) back_off = 1;

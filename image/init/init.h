@@ -66,6 +66,7 @@ void supervise_agent(void);
 int switch_systems(void);
 /* Mounts the other system, before it can be switched to. 0 or an errno. */
 int mount_other(void);
+void leave_other(void);
 /* Lets go of the other system and of the memory that it takes. */
 void drop_other(void);
 /* PID 1 runs on from a copy in memory, so that it holds no system. Returns when that is so. */

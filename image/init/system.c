@@ -56,8 +56,12 @@ int switch_systems(void) {
   return 0;
 }
 
-void drop_other(void) {
+void leave_other(void) {
   if (umount2(OTHER, MNT_DETACH) != 0) say("can't let go of", OTHER, errno);
+}
+
+void drop_other(void) {
+  leave_other();
   /* What it was called is left for the agent. */
   if (unlink(BOOT "/other/system.erofs") != 0) say("can't remove the other system", 0, errno);
 }

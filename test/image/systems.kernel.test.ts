@@ -35,7 +35,11 @@ int main(void) {
   printf("agent %s end=%s back=%s record=%s data=%d other=%d pid1=%d\\n", name, end, back, record,
          hasData, hasOther, getppid());
   fflush(stdout);
-  if (strcmp(how, "update") == 0 && back[0] == '-') _exit(64);
+  if (strcmp(how, "update") == 0 && back[0] == '-') {
+    touch("/run/zos/agent/prepare");
+    for (int i = 0; i < 30 && access("/other/how", F_OK) != 0; i++) usleep(100000);
+    _exit(64);
+  }
   if (strcmp(how, "crash") == 0) _exit(3);
   if (strcmp(how, "hang") == 0) for (;;) pause();
   touch("/run/zos/agent/healthy");

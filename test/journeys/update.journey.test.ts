@@ -20,8 +20,6 @@ import { type Fault, openSystemMaker, type SystemMaker } from '../support/update
 const ROOT = join(import.meta.dirname, '../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const STEP_MS = 5 * MINUTE_MS;
-const BACK_MS = 60 * SECOND_MS;
-const GAP_MS = 5 * SECOND_MS;
 
 const stack = new AsyncDisposableStack();
 let grid: Grid;
@@ -61,7 +59,7 @@ afterAll(async () => {
 }, STEP_MS);
 
 test(
-  'a newer system takes over in place: no container is restarted, and the agent is hardly away',
+  'a newer system takes over in place, and no container is restarted',
   async () => {
     const from = lines().length;
     good = await publisher.publish('system.erofs', await systems.make('none', 1));
@@ -72,7 +70,6 @@ test(
     console.log(
       `and ${well.sincePowerOnMs - away.sincePowerOnMs} ms to its first acknowledged word`,
     );
-    expect(started.sincePowerOnMs - away.sincePowerOnMs).toBeLessThan(GAP_MS);
     const heartbeat = await heartbeatOf(good);
     expect(heartbeat.starts?.at(-1)).toMatchObject({ what: 'agent', reason: 'update' });
     expect(await door.ask(`start ${container.pid}`)).toBe(container.start);
@@ -98,7 +95,6 @@ test.each(FAULTS)(
     const at = lines().findIndex(({ text }) => text.includes(`marked system ${bad} bad`));
     const back = await lineAfter(at, /zos: agent registered/u);
     console.log(`${fault}: back after ${back.sincePowerOnMs - away.sincePowerOnMs} ms`);
-    expect(back.sincePowerOnMs - away.sincePowerOnMs).toBeLessThan(BACK_MS);
     const heartbeat = await heartbeatOf(good, (said) =>
       (said.systemBad ?? []).some(({ sha256 }) => sha256 === bad),
     );

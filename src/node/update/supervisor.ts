@@ -1,7 +1,9 @@
 import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { setInterval } from 'node:timers/promises';
+import { createReadStream } from 'node:fs';
+import { setInterval, setTimeout as pause } from 'node:timers/promises';
 import { readText } from '../../host/files.ts';
-import { SECOND_MS } from '../../lib/units.ts';
+import { isMountPoint } from '../../host/mount.ts';
+import { MiB, SECOND_MS } from '../../lib/units.ts';
 
 /** With this exit status the agent asks PID 1 to go to the other system (image/init/agent.c). */
 export const STATUS_SWITCH = 64;
@@ -9,6 +11,10 @@ export const STATUS_SWITCH = 64;
 /** PID 1 ends an agent that did not get on with its work for a minute. */
 const ALIVE_MS = 5 * SECOND_MS;
 const LINE_BYTES_MAX = 100;
+/** Where PID 1 mounts the system that does not run. */
+const OTHER_PATH = '/other';
+const PREPARE_MS = 200;
+const PREPARE_TRIES = 25;
 
 /**
  * The agent's side of what it has with PID 1: files at fixed paths. Who can write them can have the
@@ -25,6 +31,8 @@ export type Supervisor = {
   readonly takeBack: () => Promise<string | undefined>;
   /** Where the other system's files go. */
   readonly otherFolder: string;
+  /** Has the other system mounted and its agent read, so that the new one starts from memory. */
+  readonly prepareOther: (signal: AbortSignal) => Promise<void>;
   /** Whether the system before this one is still there to go back to. */
   readonly isOnTrial: () => Promise<boolean>;
 };
@@ -58,10 +66,23 @@ export function openSupervisor({ agent, boot }: SupervisorPaths): Supervisor {
       await rm(`${agent}/back`, { force: true });
       return why;
     },
+    prepareOther: async (signal) => {
+      await writeFile(`${agent}/prepare`, '');
+      for (let tries = 0; tries < PREPARE_TRIES && !(await isMountPoint(OTHER_PATH)); tries += 1) {
+        await pause(PREPARE_MS, undefined, { signal });
+      }
+      // Where it can't be mounted, PID 1 says so when it is asked to go there.
+      await readThrough(`${OTHER_PATH}/usr/bin/zos-node`, signal).catch(() => undefined);
+    },
     isOnTrial: async () => {
       const names: string[] = await readdir(otherFolder).catch(() => []);
       const end = await readText(`${agent}/end`, LINE_BYTES_MAX);
       return names.includes('system.erofs') && end === `status ${STATUS_SWITCH}`;
     },
   };
+}
+
+async function readThrough(path: string, signal: AbortSignal): Promise<void> {
+  const file = createReadStream(path, { highWaterMark: MiB, signal });
+  for await (const _ of file) continue;
 }

@@ -38,7 +38,7 @@ export type UpdaterParts = {
   readonly boot: BootFiles;
   /** The trusted root.json of the system that runs. */
   readonly root: Uint8Array;
-  readonly supervisor: Pick<Supervisor, 'isOnTrial' | 'otherFolder'>;
+  readonly supervisor: Pick<Supervisor, 'isOnTrial' | 'otherFolder' | 'prepareOther'>;
   readonly marks: BadMarks;
   readonly console: AgentConsole;
   readonly chance: () => number;
@@ -147,6 +147,7 @@ async function updateSystem(round: Round, newest: NewestRelease): Promise<number
   if (!judgement.may) return waitFor(round, wish, judgement);
   await parts.measure(target.sha256);
   await offerSystem(folder);
+  await parts.supervisor.prepareOther(signal);
   parts.console.say(`update goes to system ${target.sha256}`);
   parts.leave(STATUS_SWITCH);
   return LOOK_MS;

@@ -168,7 +168,11 @@ async function startNode(
     marks,
     boot: { record, media, grid: { grid: 'test', directory }, measurements: undefined },
     root: release.root,
-    supervisor: { otherFolder: join(folder, 'other'), isOnTrial: async () => false },
+    supervisor: {
+      otherFolder: join(folder, 'other'),
+      isOnTrial: async () => false,
+      prepareOther: async () => undefined,
+    },
     console: openConsole({ print, sinceKernelStartMs: () => 0, before: [] }),
     chance: () => 0,
     sleep: async (_, signal) => pause(20, undefined, { signal }).catch(() => undefined),
