@@ -73,7 +73,7 @@ test('a mirror that has only lies is left alone: nothing is gone to', async () =
   await publish('system.erofs', 13);
   await until(() => lines.some((line) => line.includes('update failed: DIGEST_MISMATCH')));
   expect(left).toEqual([]);
-  expect(await readdir(join(folder, 'other'))).not.toContain('system.erofs');
+  expect(await readdir(join(folder, 'other')).catch(() => [])).not.toContain('system.erofs');
 });
 
 test('an older release than what runs is refused, whoever has it', async () => {

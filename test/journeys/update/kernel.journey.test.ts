@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Grid, openGrid } from '../../boot/grid/grid.ts';
-import type { ConsoleLine } from '../../boot/lab/guest.ts';
-import { type Heartbeat, heartbeatSchema } from '../../src/contract/receipt.ts';
-import { concatBytes } from '../../src/lib/bytes.ts';
-import { writeCpio } from '../../src/lib/cpio.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
-import { openClient } from '../../src/sdk/client.ts';
-import { openPublisher, type Publisher } from '../support/update/release.ts';
+import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
+import type { ConsoleLine } from '../../../boot/lab/guest.ts';
+import { type Heartbeat, heartbeatSchema } from '../../../src/contract/receipt.ts';
+import { concatBytes } from '../../../src/lib/bytes.ts';
+import { writeCpio } from '../../../src/lib/cpio.ts';
+import { MINUTE_MS } from '../../../src/lib/units.ts';
+import { openClient } from '../../../src/sdk/client.ts';
+import { openPublisher, type Publisher } from '../../support/update/release.ts';
 
-// One machine under Secure Boot whose farmer lets it restart at any time. It goes to a new kernel by
-// itself where the one that runs accepts the signature, and by the firmware where it does not.
-const ROOT = join(import.meta.dirname, '../..');
+// One machine under Secure Boot whose farmer lets it restart at any time. It goes to a new kernel
+// by itself where the one that runs accepts the signature, and by the firmware where it does not.
+const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const STEP_MS = 6 * MINUTE_MS;
 const FIRMWARE = /BdsDxe|UEFI|iPXE/u;

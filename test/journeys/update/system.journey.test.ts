@@ -4,20 +4,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { askBot } from '../../boot/grid/bot.ts';
-import { type Grid, openGrid } from '../../boot/grid/grid.ts';
-import type { ConsoleLine } from '../../boot/lab/guest.ts';
-import { heartbeatSchema, type Heartbeat } from '../../src/contract/receipt.ts';
-import { namedFileSchema } from '../../src/lib/names.ts';
-import { MINUTE_MS, SECOND_MS } from '../../src/lib/units.ts';
-import { openClient } from '../../src/sdk/client.ts';
-import { type Door, makeDoorFirstStage, openDoor } from '../support/door.ts';
-import { openPublisher, type Publisher } from '../support/update/release.ts';
-import { type Fault, openSystemMaker, type SystemMaker } from '../support/update/system.ts';
+import { askBot } from '../../../boot/grid/bot.ts';
+import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
+import type { ConsoleLine } from '../../../boot/lab/guest.ts';
+import { heartbeatSchema, type Heartbeat } from '../../../src/contract/receipt.ts';
+import { namedFileSchema } from '../../../src/lib/names.ts';
+import { MINUTE_MS, SECOND_MS } from '../../../src/lib/units.ts';
+import { openClient } from '../../../src/sdk/client.ts';
+import { type Door, makeDoorFirstStage, openDoor } from '../../support/door.ts';
+import { openPublisher, type Publisher } from '../../support/update/release.ts';
+import { type Fault, openSystemMaker, type SystemMaker } from '../../support/update/system.ts';
 
 // One machine with as little memory as there may be, a container on it, and one release after the
 // other: a good one, and four that are bad, each in another way.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const STEP_MS = 5 * MINUTE_MS;
 

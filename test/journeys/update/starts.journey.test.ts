@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Grid, openGrid } from '../../boot/grid/grid.ts';
-import { type Heartbeat, heartbeatSchema } from '../../src/contract/receipt.ts';
-import type { Start } from '../../src/contract/start.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
-import { openClient } from '../../src/sdk/client.ts';
-import { type Door, makeDoorFirstStage, openDoor } from '../support/door.ts';
+import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
+import { type Heartbeat, heartbeatSchema } from '../../../src/contract/receipt.ts';
+import type { Start } from '../../../src/contract/start.ts';
+import { MINUTE_MS } from '../../../src/lib/units.ts';
+import { openClient } from '../../../src/sdk/client.ts';
+import { type Door, makeDoorFirstStage, openDoor } from '../../support/door.ts';
 
 // One machine that goes down in every way there is; after each it has to say exactly which it was.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
 const STEP_MS = 6 * MINUTE_MS;
 
