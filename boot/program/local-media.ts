@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir, readFile, readlink } from 'node:fs/promises';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import { FARM_AREA, readFarmArea } from '../../src/artifact/farm-area.ts';
 import { type BootMedia, parseBootMedia } from '../../src/artifact/spec.ts';
@@ -40,6 +40,25 @@ export async function findLocalMedia(wish: LocalMediaWish): Promise<LocalMedia |
     }
   }
   return undefined;
+}
+
+/** USB's number for drives (USB Mass Storage Class, specification overview). */
+const MASS_STORAGE = '08';
+
+/** Whether a stick is plugged in whose disk has not shown up yet: it takes some seconds to. */
+export async function isDiskOnItsWay(sysPath = '/sys'): Promise<boolean> {
+  const folder = `${sysPath}/bus/usb/devices`;
+  const interfaces: string[] = await readdir(folder).catch(() => []);
+  const classes = await Promise.all(
+    interfaces.map((name) => readFile(`${folder}/${name}/bInterfaceClass`, 'utf8').catch(() => '')),
+  );
+  const sticks = classes.filter((text) => text.trim() === MASS_STORAGE).length;
+  if (sticks === 0) return false;
+  const names: string[] = await readdir(`${sysPath}/block`).catch(() => []);
+  const places = await Promise.all(
+    names.map((name) => readlink(`${sysPath}/block/${name}`).catch(() => '')),
+  );
+  return places.filter((place) => place.includes('/usb')).length < sticks;
 }
 
 async function listDevices(sysPath: string): Promise<string[]> {

@@ -15,7 +15,7 @@ import { loadModulesForDevices, readModuleIndex } from '../../src/host/modules.t
 import type { Lease } from '../../src/host/net/dhcp.ts';
 import { listLinks } from '../../src/host/net/ip.ts';
 import type { BootConsole } from './console.ts';
-import { findLocalMedia, type LocalMedia } from './local-media.ts';
+import { findLocalMedia, isDiskOnItsWay, type LocalMedia } from './local-media.ts';
 
 export type FoundMedia = {
   readonly media: BootMedia;
@@ -25,6 +25,8 @@ export type FoundMedia = {
 
 /** A stick takes some seconds to tell what it is; a spinning disc takes longer. */
 const LOCAL_WAIT_MS = 30 * SECOND_MS;
+/** For one that is plugged in, on machines whose firmware does not tell what it started from. */
+const STICK_WAIT_MS = 10 * SECOND_MS;
 const PAUSE_MS = SECOND_MS;
 
 /**
@@ -92,8 +94,10 @@ async function findLocal(console: BootConsole, waitMs: number): Promise<LocalMed
   for (let waitedMs = 0; ; waitedMs += PAUSE_MS) {
     await loadModulesForDevices(index);
     const found = await findLocalMedia({ console: { refused } });
-    if (found !== undefined || waitedMs >= waitMs) return found;
-    if (waitedMs === 0) console.say('waits for the stick, disk or disc that it was started from');
+    if (found !== undefined) return found;
+    const isDue = waitedMs < STICK_WAIT_MS && (await isDiskOnItsWay());
+    if (waitedMs >= waitMs && !isDue) return undefined;
+    if (waitedMs === 0) console.say('waits for the stick, disk or disc that is plugged in');
     await sleep(PAUSE_MS);
   }
 }

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findLocalMedia } from '../../../boot/program/local-media.ts';
+import { findLocalMedia, isDiskOnItsWay } from '../../../boot/program/local-media.ts';
 import { FARM_AREA, writeFarmArea } from '../../../src/artifact/farm-area.ts';
 import { concatBytes, utf8 } from '../../../src/lib/bytes.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
@@ -50,6 +50,22 @@ test('a damaged farm file is refused by device and code, and the next device is 
 test('loops, RAID and mapped devices are left alone', async () => {
   for (const name of ['loop0', 'md0', 'dm-0', 'ram0']) await plug(name, { bytes: carrying('x') });
   expect(await look()).toEqual({ found: undefined, refused: [] });
+});
+
+test('a stick whose disk has not shown up is waited for, and nothing else is', async () => {
+  expect(await isDiskOnItsWay(folder)).toBe(false);
+  const usb = join(folder, 'bus/usb/devices');
+  for (const [name, kind] of [
+    ['1-1:1.0', '03'],
+    ['1-2:1.0', '08'],
+  ] as const) {
+    await mkdir(join(usb, name), { recursive: true });
+    await writeFile(join(usb, name, 'bInterfaceClass'), `${kind}\n`);
+  }
+  await symlink('../devices/pci0000:00/ata1/block/sda', join(folder, 'block/sda'));
+  expect(await isDiskOnItsWay(folder)).toBe(true);
+  await symlink('../devices/pci0000:00/usb1/1-2/1-2:1.0/block/sdb', join(folder, 'block/sdb'));
+  expect(await isDiskOnItsWay(folder)).toBe(false);
 });
 
 test('what leads elsewhere is not followed', async () => {

@@ -2,16 +2,16 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { KERNEL_ARGUMENTS } from '../../src/artifact/command-line.ts';
-import { run } from '../../src/host/exec.ts';
-import { startQemu } from '../../src/host/lab/qemu.ts';
-import { concatBytes, utf8 } from '../../src/lib/bytes.ts';
-import { readCpio, writeCpio } from '../../src/lib/cpio.ts';
-import { MINUTE_MS } from '../../src/lib/units.ts';
+import { KERNEL_ARGUMENTS } from '../../../src/artifact/command-line.ts';
+import { run } from '../../../src/host/exec.ts';
+import { startQemu } from '../../../src/host/lab/qemu.ts';
+import { concatBytes, utf8 } from '../../../src/lib/bytes.ts';
+import { readCpio, writeCpio } from '../../../src/lib/cpio.ts';
+import { MINUTE_MS } from '../../../src/lib/units.ts';
 
 // The released kernel with the arguments that every machine of ours gets, and three modules: one
 // out of the release, the same without its signature, and the same with a stranger's.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const MARK = utf8('~Module signature appended~\n');
 /** `struct module_signature` of the kernel's include/linux/module_signature.h. */
 const TRAILER_BYTES = 12;

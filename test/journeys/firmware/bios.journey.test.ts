@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { askBot } from '../../boot/grid/bot.ts';
-import { buildImage } from '../../boot/grid/release.ts';
-import { openServices, type Services } from '../../boot/grid/services.ts';
-import type { Guest, GuestWish } from '../../boot/lab/guest.ts';
-import { type Lab, openLab } from '../../boot/lab/lab.ts';
-import { detachedSignature, ensureLoaderKey } from '../../boot/release/loader.ts';
-import { run } from '../../src/host/exec.ts';
-import { MiB, MINUTE_MS } from '../../src/lib/units.ts';
+import { askBot } from '../../../boot/grid/bot.ts';
+import { buildImage } from '../../../boot/grid/release.ts';
+import { openServices, type Services } from '../../../boot/grid/services.ts';
+import type { Guest, GuestWish } from '../../../boot/lab/guest.ts';
+import { type Lab, openLab } from '../../../boot/lab/lab.ts';
+import { detachedSignature, ensureLoaderKey } from '../../../boot/release/loader.ts';
+import { run } from '../../../src/host/exec.ts';
+import { MiB, MINUTE_MS } from '../../../src/lib/units.ts';
 
 // One directory, one mirror, and machines that are started from media which `zos boot media` made:
 // on a BIOS, where GRUB checks what it starts, and on UEFI, which takes its keys from the stick.
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const SETUP_MS = 15 * MINUTE_MS;
 const BOOT_MS = 10 * MINUTE_MS;
 const REGISTERED = /zos: agent registered node=(?<id>[0-9a-f]{64})/u;
