@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { detachedSignature, ensureLoaderKey, signLoaded } from '../../boot/release/loader.ts';
 import { concatBytes, utf8 } from '../../src/lib/bytes.ts';
 
-// Whether GRUB takes these signatures, GRUB says: see test/journeys/bios.journey.test.ts.
+// Whether GRUB takes these signatures, GRUB says: see test/journeys/firmware/bios.journey.test.ts.
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'zos-loader-'));
