@@ -44,3 +44,17 @@ test('why a node and its agent started, and what it leaves alone, is kept and sh
   expect(out).toContain(`${who}: its agent was started anew (agent-crash): it ended by signal 9.`);
   expect(out).toContain(`${who} leaves release ${BAD.slice(0, 10)} alone: ${reason}.`);
 });
+
+test('what a node refused as it booted is kept and shown, with whose it was', async () => {
+  const [token] = JSON.parse((await zos(bench, 'farm', 'token', '--json')).out) as [JoinFile];
+  const mirror = 'http://192.0.2.9:8081';
+  const sentence = 'It is version 1, and the disk /dev/vda has seen version 2.';
+  const refusal = { artifact: 'metadata/targets.json', code: 'ROLLED_BACK', sentence, mirror };
+  const versions = { root: 1, timestamp: 5, snapshot: 4, targets: 3 };
+  const boot = { versions, loader: null, media: 'initramfs', refusals: [refusal] };
+  await using node = await startNode({ url: directory.url, join: token, life: { boot } });
+  const all = JSON.parse((await zos(bench, 'nodes', '--json')).out) as { id: string }[];
+  expect(all.find(({ id }) => id === node.id)).toMatchObject({ boot });
+  const words = `refused metadata/targets.json from ${mirror} (ROLLED_BACK) as it booted.`;
+  expect((await zos(bench, 'nodes')).out).toContain(`Node ${node.id.slice(0, 10)} ${words}`);
+});

@@ -41,7 +41,7 @@ export type NodeWish = {
   /** What every container of it has printed. */
   readonly log?: string;
   /** What it says of its starts and its updates. */
-  readonly life?: Pick<Heartbeat, 'starts' | 'systemBad'>;
+  readonly life?: Pick<Heartbeat, 'starts' | 'systemBad' | 'boot'>;
   /** What its boot is worth; nothing unless told. */
   readonly own?: Pick<OwnClass, 'class' | 'endorsement' | 'attest'>;
 };
