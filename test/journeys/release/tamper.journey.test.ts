@@ -28,6 +28,8 @@ type Lie = {
   readonly file: string;
   /** What the mirror has in the place of this file; all else is as it should be. */
   readonly make: () => Promise<Uint8Array>;
+  /** All else is as it was, not as it should be. */
+  readonly isOld?: true;
 };
 
 const stack = new AsyncDisposableStack();
@@ -84,6 +86,7 @@ const LIES: readonly Lie[] = [
     refusal: /refused metadata\/timestamp\.json: EXPIRED It was good until \d{4}-/u,
     file: 'metadata/timestamp.json',
     make: () => readFile(join(folder, 'old/metadata/timestamp.json')),
+    isOld: true,
   },
   {
     name: 'a flipped bit in snapshot.json',
@@ -127,7 +130,7 @@ beforeAll(async () => {
   const at = { root: ROOT, grid: 'lab', host: address, port: 8080, onEvent: () => {} };
   const directory = await startDirectory({ ...at, folder: join(folder, 'directory') });
   const { url, identity } = stack.use(directory);
-  await makeReleases({ grid: 'lab', directory: { urls: [url], identity } });
+  await makeReleases(url, identity);
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
   const paths: string[] = [];
   for (const [index, lie] of LIES.entries()) paths.push(await tellLie(`liar-${index}`, lie));
@@ -175,9 +178,11 @@ function textsOf({ lines }: Guest): readonly string[] {
   return lines.map(({ text }) => text);
 }
 
-/** An old release, the same one signed anew, and one by keys of somebody else. */
-async function makeReleases(grid: unknown): Promise<void> {
+/** An old release, the newest one, whose grid is another, and one by keys of somebody else. */
+async function makeReleases(url: string, identity: string): Promise<void> {
   const nowMs = Date.now();
+  const gridOf = (...urls: string[]): string =>
+    JSON.stringify({ grid: 'lab', directory: { urls, identity } });
   const sign = async (name: string, keys: string, whenMs: number): Promise<void> => {
     const [releasePath, keysPath] = [join(folder, name), join(folder, keys)];
     await signRelease({ releasePath, keysPath, firstStagePath: FIRST_STAGE, nowMs: whenMs });
@@ -185,12 +190,14 @@ async function makeReleases(grid: unknown): Promise<void> {
   const old = join(folder, 'old');
   await mkdir(old);
   for (const file of RELEASE_FILES) {
-    if (file === 'grid.json') await writeFile(join(old, file), JSON.stringify(grid));
+    if (file === 'grid.json') await writeFile(join(old, file), gridOf(url));
     else await link(join(ROOT, 'dist/release', file), join(old, file)).catch(() => {});
   }
   await copyRelease('old', 'stranger');
   await sign('old', 'keys', nowMs - 40 * DAY_MS);
-  await copyRelease('old', 'honest');
+  const grid = join(await copyRelease('old', 'honest'), 'grid.json');
+  await rm(grid);
+  await writeFile(grid, gridOf(url, url));
   await sign('honest', 'keys', nowMs);
   await sign('stranger', 'stranger-keys', nowMs);
 }
@@ -206,8 +213,8 @@ async function copyRelease(from: string, to: string): Promise<string> {
   return target;
 }
 
-async function tellLie(name: string, { file, make }: Lie): Promise<string> {
-  const path = await copyRelease('honest', name);
+async function tellLie(name: string, { file, make, isOld }: Lie): Promise<string> {
+  const path = await copyRelease(isOld === true ? 'old' : 'honest', name);
   const bytes = await make();
   await rm(join(path, file), { force: true });
   await writeFile(join(path, file), bytes);
