@@ -58,19 +58,28 @@ function excluded(kind: string): string {
 
 /** Compares all of this machine before and after, so nothing may come and go beside it. */
 const ALONE = 'test/journeys/start.journey.test.ts';
+/** These leave `dist/release` as it is; other journeys sign it anew, each with its directory. */
+const BESIDE = ['test/journeys/firmware/**', 'test/journeys/release/**'];
 
 /**
  * What takes long, or needs root, this machine's kernel, a built image and QEMU: one row after the
- * other, and what stands in a row side by side. Grids sign `dist/release` anew, each with its own
- * directory, so they come one after the other; machines without a grid can run beside them.
+ * other, and what stands in a row side by side.
  */
 export const MACHINE: readonly (readonly Suite[])[] = [
   [long('fuzz', '.fuzz.test.ts')],
   [long('kernel tests', '.kernel.test.ts')],
   [{ name: 'image', isLong: true, command: script('image/build.ts') }],
   [
-    long('journeys of grids', 'test/journeys/', `--exclude=${ALONE}`),
-    long('journeys of machines', '.journey.test.ts', '--exclude=test/journeys/**'),
+    long('journeys', 'test/journeys/', ...[ALONE, ...BESIDE].map((path) => `--exclude=${path}`)),
+    long(
+      'journeys beside',
+      ...[
+        'test/journeys/firmware/',
+        'test/journeys/release/',
+        'test/image/audit.journey',
+        'test/image/executable.journey',
+      ],
+    ),
   ],
   [long('npm start', ALONE)],
 ];

@@ -25,6 +25,8 @@ export type GridWish = {
   readonly diskMiB?: number;
   /** UEFI with Secure Boot, our keys and a TPM, booting this way; the old BIOS without. */
   readonly uefi?: Uefi['network'];
+  /** Signs a copy of what was built, and leaves `dist/release` as it is. */
+  readonly hasOwnRelease?: boolean;
   /** For keys, databases and logs of this one grid; emptied before, removed after. */
   readonly folder: string;
   /** What an image build may know of this machine, such as `ZOS_DEBIAN_MIRROR`. */
@@ -137,11 +139,11 @@ async function makeMachines(wish: GridWish, lab: Lab): Promise<GuestWish[]> {
 }
 
 /** Whose TPMs count is for the release to say: in this grid those of the lab, as long as it is. */
-async function nameMaker(root: string, { tpmMaker }: Lab): Promise<AsyncDisposable> {
+async function nameMaker(root: string, { netns, tpmMaker }: Lab): Promise<AsyncDisposable> {
   const folder = join(root, 'dist/keys/endorsement');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const certificates = await readMakerCertificates(tpmMaker);
-  const paths = certificates.map((_, index) => join(folder, `lab-${index + 1}.pem`));
+  const paths = certificates.map((_, index) => join(folder, `${netns}-${index + 1}.pem`));
   for (const [index, path] of paths.entries()) await writeFile(path, certificates[index] ?? '');
   return {
     [Symbol.asyncDispose]: async () => {

@@ -1,7 +1,7 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes } from '../../src/lib/units.ts';
-import type { GridFile } from '../../src/artifact/spec.ts';
+import { type GridFile, RELEASE_FILES } from '../../src/artifact/spec.ts';
 import type { OnEvent } from './event.ts';
 import { runScript } from './script.ts';
 
@@ -14,6 +14,7 @@ export type ReleaseWish = {
   readonly signal: AbortSignal;
 };
 
+const BUILT = 'dist/release';
 const PARTS = ['vmlinuz', 'initramfs.cpio', 'system.erofs'] as const;
 
 /** Makes the signing keys, where there are none, and the image, where its inputs changed. */
@@ -26,28 +27,49 @@ export async function buildImage(wish: ReleaseWish): Promise<void> {
   await runScript({ ...wish, path: 'image/build.ts', onLine });
   const sizes = await Promise.all(
     PARTS.map(async (name) => {
-      const { size } = await stat(join(wish.root, 'dist/release', name));
+      const { size } = await stat(join(wish.root, BUILT, name));
       return `${name} ${formatBytes(size)}`;
     }),
   );
   wish.onEvent({ subject, state: 'done', text: sizes.join(', ') });
 }
 
+/** These are made when a grid is signed. */
+const MADE_HERE: ReadonlySet<string> = new Set([
+  'grid.json',
+  'measurements.json',
+  'vmlinuz.sig',
+  'initramfs.cpio.sig',
+]);
+
+/** What was built, in a folder of a grid's own: so that grids can be side by side. */
+export async function copyRelease(root: string, releasePath: string): Promise<void> {
+  await mkdir(releasePath, { recursive: true });
+  for (const name of RELEASE_FILES) {
+    if (!MADE_HERE.has(name)) await copyFile(join(root, BUILT, name), join(releasePath, name));
+  }
+}
+
+export type GridSigning = ReleaseWish & {
+  readonly grid: GridFile;
+  readonly directoryUrl: string;
+  readonly releasePath: string;
+};
+
 /** Signs the release with the grid that its nodes shall belong to, and tells its directory. */
-export async function signGrid(
-  wish: ReleaseWish & { readonly grid: GridFile; readonly directoryUrl: string },
-): Promise<void> {
+export async function signGrid(wish: GridSigning): Promise<void> {
   const subject = 'release';
+  const where = ['--release', wish.releasePath];
   wish.onEvent({ subject, state: 'running', text: 'signing' });
-  const path = join(wish.root, 'dist/release/grid.json');
+  const path = join(wish.releasePath, 'grid.json');
   const text = `${JSON.stringify(wish.grid)}\n`;
   const present = await readFile(path, 'utf8').catch(() => undefined);
   if (present !== text) await writeFile(path, text);
   const lines: string[] = [];
   const onLine = (line: string): void => void lines.push(line.replace(/^release: /u, ''));
-  await runScript({ ...wish, path: 'boot/release.ts', onLine });
+  await runScript({ ...wish, path: 'boot/release.ts', args: [...where, 'sign'], onLine });
   // From now on machines that ask this directory take nothing that is older.
-  const args = ['publish', '--directory', wish.directoryUrl];
+  const args = [...where, 'publish', '--directory', wish.directoryUrl];
   await runScript({ ...wish, path: 'boot/release.ts', args });
   wish.onEvent({ subject, state: 'done', text: lines.slice(-2).join('; ') });
 }

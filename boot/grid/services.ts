@@ -5,7 +5,7 @@ import type { FirstPrograms } from '../serve/wire.ts';
 import { type Bot, openBot } from './bot.ts';
 import { type Directory, startDirectory } from './directory.ts';
 import { makeFarm } from './farm.ts';
-import { type ReleaseWish, signGrid } from './release.ts';
+import { copyRelease, type ReleaseWish, signGrid } from './release.ts';
 
 /** Who serves the machines on a wire, from one address. */
 export type Services = AsyncDisposable & {
@@ -14,6 +14,8 @@ export type Services = AsyncDisposable & {
   readonly bot: Bot;
   /** Where nodes fetch the images of `dist/images` from. */
   readonly imagesUrl: string;
+  /** The release that machines on this wire boot. */
+  readonly releasePath: string;
 };
 
 export type ServicesWish = ReleaseWish & {
@@ -23,6 +25,8 @@ export type ServicesWish = ReleaseWish & {
   readonly nodes: number;
   /** For keys and databases. */
   readonly folder: string;
+  /** Signs a copy of what was built, in a folder of its own, and leaves `dist/release` as it is. */
+  readonly hasOwnRelease?: boolean;
   readonly onFetch: (event: ServeEvent) => void;
   /** Where machines tell what they do: the kernel's `console=` arguments. */
   readonly consoles?: readonly string[];
@@ -52,9 +56,10 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
       onEvent,
     }),
   );
+  const releasePath = await releaseOf(wish);
   const named = { urls: [directory.url], identity: directory.identity };
   const grid = { grid: GRID, directory: named };
-  await signGrid({ ...wish, grid, directoryUrl: directory.url });
+  await signGrid({ ...wish, grid, directoryUrl: directory.url, releasePath });
   const bot = openBot({ root, home: join(folder, 'zos'), directoryUrl: directory.url });
   const farm = await makeFarm({ bot, name: 'farm', tokens: wish.nodes, onEvent });
   wish.signal.throwIfAborted();
@@ -62,7 +67,7 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
     await openBootServer({
       address,
       port: BOOT_PORT,
-      releasePath: join(root, 'dist/release'),
+      releasePath,
       imagesPath: join(root, 'dist/images'),
       farm,
       ...(wish.firstStagePath === undefined ? {} : { firstStagePath: wish.firstStagePath }),
@@ -71,9 +76,8 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
     }),
   );
   const { scriptUrl, efiUrl } = bootServer;
-  const biosFolder = join(root, 'dist/release');
-  const efiPath = join(biosFolder, 'zos.efi');
-  await wish.startDhcp({ scriptUrl, efiUrl, efiPath, biosFolder });
+  const efiPath = join(releasePath, 'zos.efi');
+  await wish.startDhcp({ scriptUrl, efiUrl, efiPath, biosFolder: releasePath });
   onEvent({ subject: 'boot server', state: 'done', text: `DHCP and ${bootServer.url}` });
   const open = stack.move();
   const imagesUrl = `${bootServer.url}/images`;
@@ -82,8 +86,16 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
     bootServer,
     bot,
     imagesUrl,
+    releasePath,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+async function releaseOf({ root, folder, hasOwnRelease }: ServicesWish): Promise<string> {
+  if (hasOwnRelease !== true) return join(root, 'dist/release');
+  const releasePath = join(folder, 'release');
+  await copyRelease(root, releasePath);
+  return releasePath;
 }
 
 /** An empty folder for one grid, which goes with it, and with all that was written to it. */

@@ -34,6 +34,7 @@ beforeAll(async () => {
     uefi: 'http',
     memoryMiB: 1024,
     folder: join(folder, 'grid'),
+    hasOwnRelease: true,
     env: buildEnvironment(),
     onEvent,
     signal,
