@@ -27,7 +27,7 @@ const SCRIPTS = new Set(['.ci/run', 'src/bot/main.ts']);
 const HOSTS = new RegExp(
   [
     ...['registry', 'deb', 'snapshot', 'archive', 'security', 'mirrors?', 'ftp', 'ports'].map(
-      (name) => `\\b${name}\\.[a-z0-9-]+\\.[a-z]{2,}`,
+      (name) => `\\b${name}\\.[a-z0-9-]+\\.(?!ts\\b)[a-z]{2,}`,
     ),
     ...['npmjs', 'yarnpkg', 'npmmirror', 'debian', 'ubuntu', 'nodesource'].map(
       (name) => `\\b${name}\\.(?:org|com|net)\\b`,

@@ -46,6 +46,7 @@ beforeAll(async () => {
       address: lab.address,
       nodes: 1,
       folder: join(folder, 'grid'),
+      hasOwnRelease: true,
       onFetch: () => {},
       startDhcp: (programs) => lab.startDhcp({ ...programs, plainMacs: [PLAIN_MAC] }),
     }),
@@ -195,9 +196,11 @@ function openStick(path: string): Stick {
 
 async function makeMedia(format: string, name: string): Promise<string> {
   const path = join(folder, name);
-  const { bot, bootServer } = services;
+  const { bot, bootServer, releasePath } = services;
   const args = ['boot', 'media', '--farm', 'farm', '--format', format, '--take-blank-disks'];
-  await bot.zos({ args: [...args, '--mirrors', bootServer.url, '--out', path] });
+  await bot.zos({
+    args: [...args, '--release', releasePath, '--mirrors', bootServer.url, '--out', path],
+  });
   return path;
 }
 
