@@ -22,7 +22,7 @@
 #define QUIET_SECONDS 60
 /* Made by the agent when the directory took its word; until then a new system is on trial. */
 #define HEALTHY FOLDER "/healthy"
-#define HEALTHY_SECONDS 45
+#define HEALTHY_SECONDS 40
 /* So long a new system has to stay well until the old one is let go. */
 #define STEADY_SECONDS 60
 /* For the agent: how its last run ended, and how a trial did. */
@@ -51,13 +51,15 @@ struct trial {
   time_t healthy_since; /* 0 until it is */
 };
 
+static unsigned long memory_max;
+
 /* Half of the machine's memory: an agent that takes more is ended, and containers are not. */
 static void limit_memory(void) {
   struct sysinfo machine;
   char text[32] = "";
   if (sysinfo(&machine) != 0) return;
-  unsigned long half = machine.totalram / 2 * machine.mem_unit;
-  int error = write_file(CGROUP "/memory.max", with_number(text, half));
+  memory_max = machine.totalram / 2 * machine.mem_unit;
+  int error = write_file(CGROUP "/memory.max", with_number(text, memory_max));
   if (error != 0) say("can't limit memory of the", AGENT.name, error);
   write_file(CGROUP "/memory.oom.group", "1");
 }
@@ -95,12 +97,20 @@ static void look_at_trial(struct trial *trial, time_t at) {
   }
 }
 
+/* What can't be given back is most of what there may be: from there on the machine would only move
+ * pages of programs in and out, for minutes, before the kernel ends anything. */
+static bool is_full(void) {
+  unsigned long taken = read_count(CGROUP "/memory.stat", "anon ");
+  return memory_max > 0 && taken > memory_max / 4 * 3;
+}
+
 /* Why an agent has to be ended, or 0. */
 static const char *fault_of(const struct trial *trial, time_t started, time_t seen) {
   time_t at = now();
   bool isLate = at - started >= HEALTHY_SECONDS;
   if (trial->is_on && trial->healthy_since == 0 && isLate) return "unhealthy";
-  return at - seen >= QUIET_SECONDS ? "hung" : 0;
+  if (at - seen >= QUIET_SECONDS) return "hung";
+  return is_full() ? "memory" : 0;
 }
 
 /* Waits for the agent's end; answers why PID 1 ended it, or 0 when it ended by itself. */

@@ -17,7 +17,7 @@ export function sentenceOfEnd(end: string): string {
 const SENTENCES: Readonly<Record<string, string>> = {
   memory: 'it took more memory than it may have',
   hung: 'it did not get on with its work for 60 s',
-  unhealthy: 'the directory did not hear from it within 45 s',
+  unhealthy: 'the directory did not hear from it within 40 s',
   unmountable: 'its image could not be mounted',
   unstarted: 'it could not be started',
 };

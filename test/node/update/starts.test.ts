@@ -23,7 +23,7 @@ test.each([
     'unhealthy',
     'unhealthy',
     'update-back',
-    'the newer system was left: the directory did not hear from it within 45 s',
+    'the newer system was left: the directory did not hear from it within 40 s',
   ],
   [
     'status 64',
