@@ -3,7 +3,7 @@ import { activateCredential } from '../host/tpm/credential.ts';
 import { type Tpm, TpmError } from '../host/tpm/device.ts';
 import * as keys from '../host/tpm/keys.ts';
 import { readNv } from '../host/tpm/nv.ts';
-import { readPcr } from '../host/tpm/pcr.ts';
+import { readPcrs } from '../host/tpm/pcr.ts';
 import { ByteReader, fromHex, sha256Hex, toBase64, utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { pruneEventLog } from './event-log.ts';
@@ -71,7 +71,7 @@ export async function openAttestor({ tpm, ...paths }: AttestorParts): Promise<At
         activated: sha256Hex(secret),
         attest: toBase64(quote.attest),
         signature: toBase64(quote.signature),
-        pcrs: await readPcrs(tpm),
+        pcrs: await valuesOf(tpm),
         eventLog: toBase64(await readEventLog(paths.eventLogPath)),
         extended: await readExtended(paths.extendedPath),
       };
@@ -80,9 +80,9 @@ export async function openAttestor({ tpm, ...paths }: AttestorParts): Promise<At
   };
 }
 
-async function readPcrs(tpm: Tpm): Promise<Evidence['pcrs']> {
-  const pairs: [string, string][] = [];
-  for (const register of QUOTED_PCRS) pairs.push([`${register}`, await readPcr(tpm, register)]);
+async function valuesOf(tpm: Tpm): Promise<Evidence['pcrs']> {
+  const values = await readPcrs(tpm, QUOTED_PCRS);
+  const pairs = QUOTED_PCRS.map((register, at) => [register, values[at] ?? '']);
   return Object.fromEntries(pairs) as Evidence['pcrs'];
 }
 

@@ -13,7 +13,7 @@ const TRY_AGAIN_MS = 100;
 
 /** The handle of the session that is a password and nothing else (part 1, 19.4). */
 const RS_PW = 0x40000009;
-/** TPMA_SESSION: the session is not flushed behind the command. */
+/** TPMA_SESSION: the session goes on behind the command; a password has nothing else to be. */
 const CONTINUE_SESSION = 1;
 
 /** The hierarchies that we use (part 2, 7.4). */
@@ -31,7 +31,7 @@ export type TpmCommand = {
   readonly handles?: readonly number[];
   /**
    * One for each handle that needs an authorization: `password` is the empty one, with which each
-   * of ours is made, or the handle of a policy session.
+   * of ours is made, or the handle of a policy session, which ends with the command.
    */
   readonly sessions?: readonly ('password' | number)[];
   readonly parameters?: readonly Uint8Array[];
@@ -90,9 +90,10 @@ function encode({ code, handles = [], sessions = [], parameters = [] }: TpmComma
 
 /** TPMS_AUTH_COMMAND (part 2, 10.13.2): handle, nonce, attributes, password or HMAC. */
 function sessionOf(session: 'password' | number): Uint8Array {
-  const handle = session === 'password' ? RS_PW : session;
+  const isPassword = session === 'password';
+  const attributes = bigEndian(isPassword ? CONTINUE_SESSION : 0, 1);
   const none = sized(new Uint8Array());
-  return concatBytes(bigEndian(handle, 4), none, bigEndian(CONTINUE_SESSION, 1), none);
+  return concatBytes(bigEndian(isPassword ? RS_PW : session, 4), none, attributes, none);
 }
 
 function decode(command: TpmCommand, answer: Uint8Array, rc: number): TpmAnswer {

@@ -37,8 +37,10 @@ export async function activateCredential(
       parameters: [sized(idObject), sized(encryptedSeed)],
     });
     return readAnswer(name, () => answer.parameters.sized16(SECRET_BYTES_MAX));
-  } finally {
-    await flush(tpm, session);
+  } catch (error) {
+    // What went well ended the session by itself.
+    await flush(tpm, session).catch(() => undefined);
+    throw error;
   }
 }
 

@@ -21,16 +21,22 @@ export function pcrSelection(registers: readonly number[]): Uint8Array {
 
 /** TPM2_PCR_Read (part 3, 22.4): the SHA-256 value of one register, in hex. */
 export async function readPcr(tpm: Tpm, register: number): Promise<string> {
+  const [value = ''] = await readPcrs(tpm, [register]);
+  return value;
+}
+
+/** Up to eight registers at once, lowest first: every command costs a TPM its time. */
+export async function readPcrs(tpm: Tpm, registers: readonly number[]): Promise<string[]> {
   const name = 'TPM2_PCR_Read';
-  const parameters = [pcrSelection([register])];
+  const parameters = [pcrSelection(registers)];
   const answer = await runCommand(tpm, { name, code: 0x17e, parameters });
   return readAnswer(name, () => {
     const reader = answer.parameters;
     reader.u32(); // How often any register changed.
     const isOneBank = reader.u32() === 1 && reader.u16() === ALG_SHA256;
     reader.take(reader.u8());
-    if (!isOneBank || reader.u32() !== 1) throw noBank(register);
-    return toHex(reader.sized16(DIGEST_BYTES));
+    if (!isOneBank || reader.u32() !== registers.length) throw noBank(registers);
+    return registers.map(() => toHex(reader.sized16(DIGEST_BYTES)));
   });
 }
 
@@ -47,10 +53,10 @@ export async function extendPcr(tpm: Tpm, register: number, sha256: string): Pro
   });
 }
 
-function noBank(register: number): TpmError {
+function noBank(registers: readonly number[]): TpmError {
   return new TpmError(
     'TPM_REFUSED',
-    `The TPM has no SHA-256 bank for PCR ${register}; switch that bank on in the firmware.`,
+    `The TPM has no SHA-256 bank for PCR ${registers.join(', ')}; switch it on in the firmware.`,
     { facts: { rc: 'TPM_RC_PCR' } },
   );
 }
