@@ -20,6 +20,8 @@
 /* Touched by the agent while it gets on with its work; longer without it, it is ended. */
 #define ALIVE FOLDER "/alive"
 #define QUIET_SECONDS 60
+/* Until it touches that for the first time: a busy machine may be slow to read it. */
+#define BEGIN_SECONDS 180
 /* Made by the agent when the directory took its word; until then a new system is on trial. */
 #define HEALTHY FOLDER "/healthy"
 #define HEALTHY_SECONDS 40
@@ -106,10 +108,11 @@ static bool is_full(void) {
 
 /* Why an agent has to be ended, or 0. */
 static const char *fault_of(const struct trial *trial, time_t started, time_t seen) {
+  time_t quiet = seen == started ? BEGIN_SECONDS : QUIET_SECONDS;
   time_t at = now();
   bool isLate = at - started >= HEALTHY_SECONDS;
   if (trial->is_on && trial->healthy_since == 0 && isLate) return "unhealthy";
-  if (at - seen >= QUIET_SECONDS) return "hung";
+  if (at - seen >= quiet) return "hung";
   return is_full() ? "memory" : 0;
 }
 

@@ -41,7 +41,11 @@ int main(void) {
     _exit(64);
   }
   if (strcmp(how, "crash") == 0) _exit(3);
-  if (strcmp(how, "hang") == 0) for (;;) pause();
+  if (strcmp(how, "hang") == 0) {
+    sleep(2);
+    touch("/run/zos/agent/alive");
+    for (;;) pause();
+  }
   touch("/run/zos/agent/healthy");
   for (int i = 0;; i++) {
     touch("/run/zos/agent/alive");
