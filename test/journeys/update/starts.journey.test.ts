@@ -63,7 +63,7 @@ const DOWNS: [string, () => Promise<unknown>, Pick<Start, 'reason' | 'detail'>][
     { reason: 'panic', detail: 'sysrq triggered crash' },
   ],
   [
-    'a machine in which nobody gets to run: watchdog',
+    'a machine whose PID 1 stands still: watchdog',
     async () => door.tell('freeze'),
     { reason: 'watchdog', detail: 'the machine hung, and its watchdog restarted it' },
   ],
