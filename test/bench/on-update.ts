@@ -56,6 +56,7 @@ async function openForUpdate({ root, env, stack }: OpenWish): Promise<Opened> {
       memoryMiB: 512,
       diskMiB: 1024,
       folder: join(folder, 'grid'),
+      hasOwnRelease: true,
       onEvent: ({ subject, state, text }) => {
         if (state !== 'running') console.error(`bench: ${subject}: ${text}`);
       },
@@ -63,7 +64,7 @@ async function openForUpdate({ root, env, stack }: OpenWish): Promise<Opened> {
     }),
   );
   const systems = await openSystemMaker(root, join(folder, 'systems'));
-  return { grid, systems, publisher: stack.use(await openPublisher(root, folder)) };
+  return { grid, systems, publisher: openPublisher(root, grid.releasePath) };
 }
 
 /** Seconds on the machine's console from the one agent's end to the other one at work. */

@@ -36,13 +36,14 @@ beforeAll(async () => {
       diskMiB: 1024,
       uefi: 'http',
       folder: join(folder, 'grid'),
+      hasOwnRelease: true,
       env: buildEnvironment(),
       onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
       onConsole: (_, { text }) => console.log(text),
       signal: AbortSignal.timeout(BOOT_MS),
     }),
   );
-  publisher = stack.use(await openPublisher(ROOT, folder));
+  publisher = openPublisher(ROOT, grid.releasePath);
 }, BOOT_MS);
 
 afterAll(async () => {

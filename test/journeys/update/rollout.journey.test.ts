@@ -47,6 +47,7 @@ beforeAll(async () => {
       memoryMiB: 512,
       diskMiB: 256,
       folder: join(folder, 'grid'),
+      hasOwnRelease: true,
       onConsole: (node, { text }) => {
         if (/zos: (?:agent update|init)/u.test(text)) console.log(`${node}: ${text}`);
       },
@@ -55,7 +56,7 @@ beforeAll(async () => {
   await grid.bot.zos({ args: ['farm', 'updates', '--window', 'always', '--share', '25%'] });
   const [first] = await Promise.all(grid.nodes.map(heartbeatOf));
   old = first?.system ?? '';
-  const publisher = stack.use(await openPublisher(ROOT, folder));
+  const publisher = openPublisher(ROOT, grid.releasePath);
   bad = await publisher.publish('system.erofs', badPath);
 }, BOOT_MS);
 

@@ -30,6 +30,7 @@ beforeAll(async () => {
       memoryMiB: 1024,
       diskMiB: 1024,
       folder: join(folder, 'grid'),
+      hasOwnRelease: true,
       env: buildEnvironment(),
       makeFirstStage: () => makeDoorFirstStage(ROOT, join(folder, 'door')),
       hasSecondSerial: true,

@@ -40,6 +40,7 @@ beforeAll(async () => {
       memoryMiB: 512,
       diskMiB: 1024,
       folder: join(folder, 'grid'),
+      hasOwnRelease: true,
       env: buildEnvironment(),
       makeFirstStage: () => makeDoorFirstStage(ROOT, join(folder, 'door')),
       hasSecondSerial: true,
@@ -50,7 +51,7 @@ beforeAll(async () => {
   );
   door = stack.use(await openDoor(join(grid.lab.folder, 'node1.serial')));
   systems = await openSystemMaker(ROOT, join(folder, 'systems'));
-  publisher = stack.use(await openPublisher(ROOT, folder));
+  publisher = openPublisher(ROOT, grid.releasePath);
   container = await deploy(folder);
 }, BOOT_MS);
 
