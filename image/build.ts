@@ -91,7 +91,7 @@ async function build(paths: Paths): Promise<Digests> {
   await requireSpace(paths.work);
   if (![paths.trustedRoot, paths.loaderKey].every((path) => existsSync(path)))
     await makeKeys(paths);
-  await using _lock = await lockFolder(paths.work);
+  await using _lock = await lockFolder(paths.work, say);
   const phase = makePhase(say, () => performance.now());
   const { version } = await readPackage(paths.root);
   const pins = await readPins();

@@ -1,7 +1,8 @@
-import { access, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { access, link, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TOOL_PATH } from '../src/host/exec.ts';
-import { formatBytes, GiB } from '../src/lib/units.ts';
+import { formatBytes, GiB, MINUTE_MS, SECOND_MS } from '../src/lib/units.ts';
 import { ImageError } from './errors.ts';
 
 /** The tools of this machine that a build needs, and the Debian package of each. */
@@ -39,25 +40,43 @@ export async function requireSpace(folder: string): Promise<void> {
   throw new ImageError('SPACE_SHORT', `There is too little room in ${folder}: ${wanted}.`);
 }
 
-/** Keeps a second build out of the folder until it is disposed of; one that died does not count. */
-export async function lockFolder(folder: string): Promise<AsyncDisposable> {
+const LOOK_AGAIN_MS = SECOND_MS;
+const WAIT_MS_MAX = 20 * MINUTE_MS;
+
+/**
+ * Keeps a second build out of the folder until it is disposed of: the second one says so and waits;
+ * one that died does not count.
+ */
+export async function lockFolder(
+  folder: string,
+  say: (line: string) => void,
+): Promise<AsyncDisposable> {
   const path = join(folder, 'building');
-  const own = String(process.pid);
-  for (;;) {
-    const taken = await writeFile(path, own, { flag: 'wx' }).then(
-      () => false,
-      () => true,
-    );
-    if (!taken) break;
-    const owner = await readFile(path, 'utf8').catch(() => '');
-    if (owner !== '' && (await isAlive(owner))) {
+  const own = `${path}-${process.pid}`;
+  await writeFile(own, String(process.pid));
+  try {
+    for (let waitedMs = 0; !(await claim(own, path)); waitedMs += LOOK_AGAIN_MS) {
+      const owner = await readFile(path, 'utf8').catch(() => '');
       const where = `process ${owner}, in ${folder}`;
-      const sentence = `Another build is at work (${where}); wait for its end.`;
-      throw new ImageError('BUILD_RUNNING', sentence);
+      if (waitedMs === 0) say(`waits for another build (${where})`);
+      if (waitedMs >= WAIT_MS_MAX) {
+        throw new ImageError('BUILD_RUNNING', `Another build does not end (${where}); end it.`);
+      }
+      if (owner !== '' && !(await isAlive(owner))) await rm(path, { force: true });
+      else await sleep(LOOK_AGAIN_MS);
     }
-    await rm(path, { force: true });
+  } finally {
+    await rm(own, { force: true });
   }
   return { [Symbol.asyncDispose]: async () => rm(path, { force: true }) };
+}
+
+/** A link is made whole, with the owner in it, or not at all. */
+async function claim(own: string, path: string): Promise<boolean> {
+  return link(own, path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function isAlive(pid: string): Promise<boolean> {
