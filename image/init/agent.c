@@ -55,12 +55,16 @@ struct trial {
 
 static unsigned long memory_max;
 
-/* Half of the machine's memory: an agent that takes more is ended, and containers are not. */
+/*
+ * An agent that takes more is ended, and containers are not. The system that it runs from and the
+ * one that it fetched count as its own and can't be given back: what is left has to hold the pages
+ * of a program that runs, or it only moves pages.
+ */
 static void limit_memory(void) {
   struct sysinfo machine;
   char text[32] = "";
   if (sysinfo(&machine) != 0) return;
-  memory_max = machine.totalram / 2 * machine.mem_unit;
+  memory_max = machine.totalram / 4 * 3 * machine.mem_unit;
   int error = write_file(CGROUP "/memory.max", with_number(text, memory_max));
   if (error != 0) say("can't limit memory of the", AGENT.name, error);
   write_file(CGROUP "/memory.oom.group", "1");
@@ -103,7 +107,7 @@ static void look_at_trial(struct trial *trial, time_t at) {
  * pages of programs in and out, for minutes, before the kernel ends anything. */
 static bool is_full(void) {
   unsigned long taken = read_count(CGROUP "/memory.stat", "anon ");
-  return memory_max > 0 && taken > memory_max / 4 * 3;
+  return memory_max > 0 && taken > memory_max / 2;
 }
 
 /* Why an agent has to be ended, or 0. */
