@@ -48,6 +48,11 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
+/** Whether two arrays hold the same bytes; for public values only, it stops at a difference. */
+export function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
 export class BytesError extends ZosError<'BYTES_SHORT' | 'BYTES_LEFT' | 'BYTES_TOO_LONG'> {}
 
 export type ByteOrder = 'big' | 'little';
