@@ -13,7 +13,7 @@ export class RecordError extends ZosError<
   | 'KEY_MALFORMED'
   | 'SIGNATURE_INVALID'
   | 'CHECKPOINT_MALFORMED'
-  | 'LOG_UNTRUSTED'
+  | 'UNTRUSTED'
   | 'QUORUM_MISSING'
   | 'POLICY_MALFORMED'
   | 'PROOF_MALFORMED'
