@@ -88,7 +88,7 @@ export function planCosign(
 function requireLatest(olderSize: number, latest: TreeHead | undefined): void {
   const sizeKnown = latest?.size ?? 0;
   if (olderSize === sizeKnown) return;
-  const sentence = `This witness saw ${sizeKnown} entries last, not ${olderSize}; prove from there.`;
+  const sentence = `This witness saw ${sizeKnown} entries last, not ${olderSize}; start there.`;
   throw new RecordError('HEAD_STALE', sentence, { facts: { sizeKnown } });
 }
 
@@ -99,7 +99,7 @@ function requireGrowth(
 ): void {
   const older = latest ?? { size: 0, root: EMPTY_ROOT };
   if (older.size === head.size && !isSameBytes(older.root, head.root)) {
-    const sentence = `The log shows two histories of ${head.size} entries; stop and tell everybody.`;
+    const sentence = `The log shows two histories of ${head.size} entries; tell everybody.`;
     throw new RecordError('HEAD_FORKED', sentence, { facts: { sizeKnown: older.size } });
   }
   if (older.size > 0) return checkConsistency({ older, newer: head, proof });
