@@ -105,6 +105,25 @@ export function checkInclusion({ leafHash, index, head, proof }: InclusionClaim)
   if (!isSameBytes(hash, root)) refuse('its hashes lead to another root.');
 }
 
+/**
+ * What a witness asks of a log, and everybody who saw an earlier head of it: that it told one
+ * history and never took anything back. Throws `RecordError`: `HEAD_FORKED`, `HEAD_STALE` or
+ * `CONSISTENCY_INVALID`.
+ */
+export function checkGrowth({ older, newer, proof }: ConsistencyClaim): void {
+  const facts = { sizeSeen: older.size, size: newer.size };
+  if (newer.size < older.size) {
+    const sentence = `The log had ${older.size} entries and shows ${newer.size}; tell everybody.`;
+    throw new RecordError('HEAD_STALE', sentence, { facts });
+  }
+  if (newer.size === older.size && !isSameBytes(newer.root, older.root)) {
+    const sentence = `The log shows two histories of ${newer.size} entries; tell everybody.`;
+    throw new RecordError('HEAD_FORKED', sentence, { facts });
+  }
+  if (older.size > 0) checkConsistency({ older, newer, proof });
+  else if (proof.length > 0) refuseGrowth('the first head of a log needs no proof.');
+}
+
 /** Throws `RecordError` unless the newer tree grew out of the older (RFC 9162 section 2.1.4.2). */
 export function checkConsistency({ older, newer, proof }: ConsistencyClaim): void {
   requireSize(older.size);
@@ -130,7 +149,7 @@ function rootsOf(
   // An older tree that is one full subtree is a node of the newer one: its root starts the way.
   const isFull = splitOf(size + 1) === size;
   const [seed, ...rest] = isFull ? [root, ...proof] : proof;
-  if (seed === undefined || proof.length === 0) return refuseGrowth('the proof is empty.');
+  if (seed === undefined) return refuseGrowth('the proof is empty.');
   let [first, last] = [size - 1, newerSize - 1];
   while (first % 2 === 1) [first, last] = [half(first), half(last)];
   let [older, newer] = [seed, seed];

@@ -49,6 +49,9 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
 /** How many entries a tree has, and the hash over all of them. */
 export type TreeHead = { readonly size: number; readonly root: Uint8Array };
 
+/** Where every log begins. */
+export const EMPTY_HEAD: TreeHead = { size: 0, root: EMPTY_ROOT };
+
 /** Entries from `start` up to and without `end`. */
 export type Range = { readonly start: number; readonly end: number };
 

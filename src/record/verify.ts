@@ -1,7 +1,7 @@
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
 import { type NoteKey, parseNote, type SignedBy, verifyNote } from './note.ts';
 import { isQuorum, type Policy } from './policy.ts';
-import { checkInclusion } from './proof.ts';
+import { checkGrowth, checkInclusion } from './proof.ts';
 import { parseTlogProof } from './tlog-proof.ts';
 import { RecordError } from './tree.ts';
 
@@ -56,6 +56,22 @@ export function verifyTlogProof(
   // 7: the way from the leaf ends at the checkpoint's root.
   checkInclusion({ leafHash, index, head: checkpoint.head, proof: hashes });
   return { checkpoint, index } as unknown as RecordedEntry;
+}
+
+/**
+ * Check 8, of whoever keeps the last checkpoint that they saw: the new one is of the same log, and
+ * holds all that was in the old one. Throws `RecordError`.
+ */
+export function verifyGrowth(
+  seen: Checkpoint,
+  newer: VerifiedCheckpoint,
+  proof: readonly Uint8Array[],
+): void {
+  if (seen.origin !== newer.origin) {
+    const sentence = `This checkpoint is of ${newer.origin}, not of ${seen.origin}; get another.`;
+    throw new RecordError('UNTRUSTED', sentence);
+  }
+  checkGrowth({ older: seen.head, newer: newer.head, proof });
 }
 
 function requireLog({ origin }: Checkpoint, signed: readonly SignedBy[]): void {

@@ -1,9 +1,9 @@
-import { concatBytes, isSameBytes, toBase64, utf8 } from '../lib/bytes.ts';
+import { concatBytes, toBase64, utf8 } from '../lib/bytes.ts';
 import { parseCheckpoint, parseDecimal } from './checkpoint.ts';
 import { type NoteKey, parseNote, verifyNote } from './note.ts';
-import { checkConsistency } from './proof.ts';
+import { checkGrowth } from './proof.ts';
 import { linesBeforeNote, readHashes } from './tlog-proof.ts';
-import { EMPTY_ROOT, RecordError, type TreeHead } from './tree.ts';
+import { RecordError, type TreeHead } from './tree.ts';
 
 /** What a log sends to a witness: `add-checkpoint` (c2sp.org/tlog-witness). */
 export type CosignRequest = {
@@ -17,8 +17,8 @@ export type CosignRequest = {
 export type WatchedLog = {
   /** The keys that sign for this origin, and for no other. */
   readonly keys: readonly NoteKey[];
-  /** The last head that was cosigned, or nothing of it yet. */
-  readonly latest: TreeHead | undefined;
+  /** The last head that was cosigned; `EMPTY_HEAD` before the first. */
+  readonly latest: TreeHead;
 };
 
 /**
@@ -27,7 +27,7 @@ export type WatchedLog = {
  */
 export type CosignPlan = {
   readonly origin: string;
-  readonly from: TreeHead | undefined;
+  readonly from: TreeHead;
   readonly to: TreeHead;
   readonly text: string;
 };
@@ -66,7 +66,7 @@ export function parseCosignRequest(body: Uint8Array): CosignRequest {
 
 /**
  * A witness's whole decision: cosign only what its log signed and what holds everything that was
- * cosigned before. Throws `RecordError`, whose `facts.sizeKnown` a stale log needs to catch up.
+ * cosigned before. Throws `RecordError`, whose `facts.sizeSeen` a stale log needs to catch up.
  */
 export function planCosign(
   request: CosignRequest,
@@ -81,30 +81,14 @@ export function planCosign(
   const { origin, head } = parseCheckpoint(note.text);
   if (request.olderSize > head.size) throw malformed();
   requireLatest(request.olderSize, log.latest);
-  requireGrowth(log.latest, head, request.proof);
+  checkGrowth({ older: log.latest, newer: head, proof: request.proof });
   return { origin, from: log.latest, to: head, text: note.text };
 }
 
-function requireLatest(olderSize: number, latest: TreeHead | undefined): void {
-  const sizeKnown = latest?.size ?? 0;
-  if (olderSize === sizeKnown) return;
-  const sentence = `This witness saw ${sizeKnown} entries last, not ${olderSize}; start there.`;
-  throw new RecordError('HEAD_STALE', sentence, { facts: { sizeKnown } });
-}
-
-function requireGrowth(
-  latest: TreeHead | undefined,
-  head: TreeHead,
-  proof: readonly Uint8Array[],
-): void {
-  const older = latest ?? { size: 0, root: EMPTY_ROOT };
-  if (older.size === head.size && !isSameBytes(older.root, head.root)) {
-    const sentence = `The log shows two histories of ${head.size} entries; tell everybody.`;
-    throw new RecordError('HEAD_FORKED', sentence, { facts: { sizeKnown: older.size } });
-  }
-  if (older.size > 0) return checkConsistency({ older, newer: head, proof });
-  if (proof.length === 0) return undefined;
-  throw new RecordError('CONSISTENCY_INVALID', 'The first head of a log needs no proof.');
+function requireLatest(olderSize: number, { size }: TreeHead): void {
+  if (olderSize === size) return;
+  const sentence = `This witness saw ${size} entries last, not ${olderSize}; prove from there.`;
+  throw new RecordError('HEAD_STALE', sentence, { facts: { sizeSeen: size } });
 }
 
 function malformed(cause?: unknown): RecordError {

@@ -9,7 +9,7 @@ import {
 } from '../../src/record/checkpoint.ts';
 import { formatSignature, parseNote } from '../../src/record/note.ts';
 import { EMPTY_ROOT, leafHash } from '../../src/record/tree.ts';
-import { bytesOf, LOG, recordVectors, verdict, WITNESSES } from './signers.ts';
+import { bytesOf, LOG, recordVectors, verdict, WITNESSES } from '../support/record/signers.ts';
 
 /** The example of c2sp.org/tlog-checkpoint. */
 const SPEC_ROOT = 'CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=';

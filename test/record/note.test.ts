@@ -11,8 +11,15 @@ import {
   signText,
   verifyNote,
 } from '../../src/record/note.ts';
-import { flippedBits } from './plain-tree.ts';
-import { LOG, recordVectors, signerOf, verdict, vkeyOf, WITNESSES } from './signers.ts';
+import { flippedBits } from '../support/record/plain-tree.ts';
+import {
+  LOG,
+  recordVectors,
+  signerOf,
+  verdict,
+  vkeyOf,
+  WITNESSES,
+} from '../support/record/signers.ts';
 
 /** The example of c2sp.org/signed-note, "Verifier keys". */
 const SPEC_KEY = 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k';

@@ -3,12 +3,18 @@ import { expect, test } from 'vitest';
 import { concatBytes, utf8 } from '../../src/lib/bytes.ts';
 import type { NoteKey } from '../../src/record/note.ts';
 import { isQuorum, parsePolicy, type Policy, POLICY_BYTES_MAX } from '../../src/record/policy.ts';
-import { LOG, recordVectors, signerOf, verdict, vkeyOf } from './signers.ts';
+import { LOG, recordVectors, signerOf, verdict, vkeyOf } from '../support/record/signers.ts';
 
 const log = vkeyOf(LOG, 'ed25519');
-/** The verifier key of the witness of a number. */
+const witnessKeys = new Map<number, string>();
+
+/** The verifier key of the witness of a number, made once. */
 function w(number: number): string {
-  return vkeyOf(signerOf(`witness.example/${number}`, 20 + number), 'cosignature-v1');
+  const made = witnessKeys.get(number);
+  if (made !== undefined) return made;
+  const vkey = vkeyOf(signerOf(`witness.example/${number}`, 20 + number), 'cosignature-v1');
+  witnessKeys.set(number, vkey);
+  return vkey;
 }
 
 function policyOf(...lines: readonly string[]): Policy {

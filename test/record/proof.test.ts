@@ -15,7 +15,7 @@ import {
   proveInclusion,
 } from '../../src/record/proof.ts';
 import { EMPTY_ROOT, nodeHash, TREE_SIZE_MAX } from '../../src/record/tree.ts';
-import { flippedBits, leaves, plainReader, rootOf } from './plain-tree.ts';
+import { flippedBits, leaves, plainReader, rootOf } from '../support/record/plain-tree.ts';
 
 type Vector = {
   readonly name: string;
@@ -179,11 +179,9 @@ test('a proof in the largest tree that fits is bounded, and a longer one is refu
   const proof = Array.from({ length: PROOF_HASHES_MAX + 1 }, () => EMPTY_ROOT);
   const head = { size, root: EMPTY_ROOT };
   const inclusion = { leafHash: EMPTY_ROOT, index: 0, head, proof };
-  expect(verdict(() => checkInclusion(inclusion))).toBe('INCLUSION_INVALID');
+  expect(() => checkInclusion(inclusion)).toThrow('more than 54 hashes');
   const older = { size: 1, root: EMPTY_ROOT };
-  expect(verdict(() => checkConsistency({ older, newer: head, proof }))).toBe(
-    'CONSISTENCY_INVALID',
-  );
+  expect(() => checkConsistency({ older, newer: head, proof })).toThrow('more than 54 hashes');
 });
 
 test('what is no size, and no entry of a tree, is refused by name', () => {
@@ -195,3 +193,33 @@ test('what is no size, and no entry of a tree, is refused by name', () => {
   expect(verdict(() => consistencyRanges(0, 7))).toBe('SIZE_INVALID');
   expect(verdict(() => consistencyRanges(8, 7))).toBe('SIZE_INVALID');
 });
+
+test('a proof of a shape that no tree of these sizes has is refused, whatever its hashes say', () => {
+  const [a, b, c, d] = [leaf(0), leaf(1), leaf(2), leaf(3)];
+  // Whoever signs roots can sign any: a tree of one entry with a root over two.
+  const two = nodeHash(b, a);
+  const inclusion = { leafHash: a, index: 0, head: { size: 1, root: two }, proof: [b] };
+  expect(verdict(() => checkInclusion(inclusion))).toBe('INCLUSION_INVALID');
+  const shrunk = {
+    older: { size: 3, root: a },
+    newer: { size: 2, root: nodeHash(a, b) },
+    proof: [a, b],
+  };
+  expect(verdict(() => checkConsistency(shrunk))).toBe('CONSISTENCY_INVALID');
+  // A true proof from three entries to four, and one hash on top of both roots.
+  const three = nodeHash(nodeHash(a, b), c);
+  const four = nodeHash(nodeHash(a, b), nodeHash(c, d));
+  const honest = { older: { size: 3, root: three }, newer: { size: 4, root: four } };
+  const proof = [c, d, nodeHash(a, b)];
+  expect(verdict(() => checkConsistency({ ...honest, proof }))).toBe('holds');
+  const long = {
+    older: { size: 3, root: nodeHash(a, three) },
+    newer: { size: 4, root: nodeHash(a, four) },
+    proof: [...proof, a],
+  };
+  expect(verdict(() => checkConsistency(long))).toBe('CONSISTENCY_INVALID');
+});
+
+function leaf(index: number): Uint8Array {
+  return leaves(1, index)[0] ?? EMPTY_ROOT;
+}

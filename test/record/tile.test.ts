@@ -24,7 +24,7 @@ import {
   tileWidth,
 } from '../../src/record/tile.ts';
 import { hashOf, leafHash } from '../../src/record/tree.ts';
-import { entries, leaves, plainReader, rootOf } from './plain-tree.ts';
+import { entries, leaves, plainReader, rootOf } from '../support/record/plain-tree.ts';
 
 function verdict(check: () => unknown): string {
   try {
@@ -182,6 +182,9 @@ test('a full tile may stand for a partial one, and nothing else may', () => {
   expect(read(full)).toEqual(rootOf(leaves(100)));
   expect(read(full.subarray(0, 3200))).toEqual(rootOf(leaves(100)));
   expect(verdict(() => read(undefined))).toBe('TILE_MISSING');
+  // The full tile knows more than the tree of 100 entries has.
+  const beyond = { height: 7, index: 0 };
+  expect(verdict(() => readTiles(100, () => full)(beyond))).toBe('TILE_MALFORMED');
   for (const length of [0, 3199, 3201, 3232, 8191]) {
     expect(
       verdict(() => read(full.subarray(0, length))),

@@ -8,7 +8,7 @@ import {
   subtreesOf,
 } from '../../src/record/tree.ts';
 import { fromHex, sha256Hex, toHex } from '../../src/lib/bytes.ts';
-import { entries, rootOf } from './plain-tree.ts';
+import { entries, rootOf } from '../support/record/plain-tree.ts';
 
 /** The eight entries and nine roots that every implementation of RFC 6962 is tried with. */
 const INPUTS = [
@@ -57,6 +57,7 @@ test('a range falls into full subtrees, larger ones first', () => {
   expect(shown(0, 0)).toEqual([]);
   expect(shown(0, 7)).toEqual(['2:0', '1:2', '0:6']);
   expect(shown(4, 7)).toEqual(['1:2', '0:6']);
+  expect(shown(3, 8)).toEqual(['0:3', '2:1']);
   expect(shown(0, 2 ** 40 + 1)).toEqual(['40:0', `0:${2 ** 40}`]);
 });
 

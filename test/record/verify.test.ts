@@ -14,9 +14,17 @@ import { proveConsistency, proveInclusion } from '../../src/record/proof.ts';
 import { EMPTY_EDGE, growEdge, headOf, tilePath } from '../../src/record/tile.ts';
 import { formatTlogProof, parseTlogProof } from '../../src/record/tlog-proof.ts';
 import { leafHash } from '../../src/record/tree.ts';
-import { verifyCheckpoint, verifyTlogProof } from '../../src/record/verify.ts';
-import { entries, flippedBits, leaves, plainReader, rootOf } from './plain-tree.ts';
-import { LOG, policyOf, recordVectors, signerOf, verdict, vkeyOf, WITNESSES } from './signers.ts';
+import { verifyCheckpoint, verifyGrowth, verifyTlogProof } from '../../src/record/verify.ts';
+import { entries, flippedBits, leaves, plainReader, rootOf } from '../support/record/plain-tree.ts';
+import {
+  LOG,
+  policyOf,
+  recordVectors,
+  signerOf,
+  verdict,
+  vkeyOf,
+  WITNESSES,
+} from '../support/record/signers.ts';
 
 const vectors = recordVectors();
 const theirPolicy = parsePolicy(utf8(vectors.policy));
@@ -175,4 +183,23 @@ test('extra words travel with a proof and change nothing that is proven', () => 
     expect(parseTlogProof(bytes).extra).toEqual(extra);
     expect(proofVerdict(bytes, 7)).toBe('holds');
   }
+});
+
+test('whoever saw a checkpoint takes only one that grew out of it', () => {
+  const policy = policyOf(2);
+  const seen = verifyCheckpoint(checkpointOf(200, one, two), policy);
+  const newer = verifyCheckpoint(CHECKPOINT, policy);
+  const proof = proveConsistency(200, SIZE, plainReader(leaves(SIZE)));
+  expect(verdict(() => verifyGrowth(seen, newer, proof))).toBe('holds');
+  expect(verdict(() => verifyGrowth(seen, seen, []))).toBe('holds');
+  expect(verdict(() => verifyGrowth(seen, newer, []))).toBe('CONSISTENCY_INVALID');
+  // Rolled back: a directory restored from an old backup, or one that takes something away.
+  expect(verdict(() => verifyGrowth(newer, seen, []))).toBe('HEAD_STALE');
+  // Forked: the same count of other entries, and a history that went another way before.
+  const forked = { ...seen, head: { size: SIZE, root: rootOf(leaves(SIZE, 1)) } };
+  expect(verdict(() => verifyGrowth(forked, newer, []))).toBe('HEAD_FORKED');
+  const apart = { ...seen, head: { size: 200, root: rootOf(leaves(200, 1)) } };
+  expect(verdict(() => verifyGrowth(apart, newer, proof))).toBe('CONSISTENCY_INVALID');
+  const other = { ...seen, origin: 'other.example' };
+  expect(verdict(() => verifyGrowth(other, newer, proof))).toBe('UNTRUSTED');
 });

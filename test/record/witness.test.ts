@@ -5,7 +5,7 @@ import { ZosError } from '../../src/lib/errors.ts';
 import { cosignCheckpoint, parseCheckpoint, signCheckpoint } from '../../src/record/checkpoint.ts';
 import { formatNote, noteKeyOf, parseNote, signText, verifyNote } from '../../src/record/note.ts';
 import { proveConsistency } from '../../src/record/proof.ts';
-import { EMPTY_ROOT, type TreeHead } from '../../src/record/tree.ts';
+import { EMPTY_HEAD, EMPTY_ROOT, type TreeHead } from '../../src/record/tree.ts';
 import {
   type CosignRequest,
   formatCosignRequest,
@@ -14,8 +14,8 @@ import {
   type WatchedLog,
   WITNESS_STATUS,
 } from '../../src/record/witness.ts';
-import { leaves, plainReader, rootOf } from './plain-tree.ts';
-import { LOG, signerOf, verdict, WITNESSES } from './signers.ts';
+import { leaves, plainReader, rootOf } from '../support/record/plain-tree.ts';
+import { LOG, signerOf, verdict, WITNESSES } from '../support/record/signers.ts';
 
 const KEY = noteKeyOf(LOG.name, 'ed25519', LOG.publicKey);
 const NOW_SECONDS = 1_795_272_000;
@@ -24,7 +24,7 @@ function headOf(size: number): TreeHead {
   return { size, root: rootOf(leaves(size)) };
 }
 
-function watching(latest?: TreeHead): (origin: string) => WatchedLog | undefined {
+function watching(latest = EMPTY_HEAD): (origin: string) => WatchedLog | undefined {
   return (origin) => (origin === LOG.name ? { keys: [KEY], latest } : undefined);
 }
 
@@ -39,7 +39,7 @@ function requestOf(olderSize: number, size: number): CosignRequest {
 test('a witness cosigns the first head that it sees, and then what grows out of it', () => {
   expect(planCosign(requestOf(0, 5), watching())).toEqual({
     origin: LOG.name,
-    from: undefined,
+    from: EMPTY_HEAD,
     to: headOf(5),
     text: `${LOG.name}\n5\n${toBase64(headOf(5).root)}\n`,
   });
@@ -47,7 +47,7 @@ test('a witness cosigns the first head that it sees, and then what grows out of 
   expect([plan.from, plan.to]).toEqual([headOf(5), headOf(300)]);
   // The same head again gets a new time; an empty log has a head too.
   expect(planCosign(requestOf(5, 5), watching(headOf(5))).to).toEqual(headOf(5));
-  expect(planCosign(requestOf(0, 0), watching()).to).toEqual({ size: 0, root: EMPTY_ROOT });
+  expect(planCosign(requestOf(0, 0), watching()).to).toEqual(EMPTY_HEAD);
 });
 
 test('what is cosigned after a plan is what the log asked to have cosigned', () => {
@@ -110,7 +110,7 @@ test('a log that fell back behind its witness is told how far the witness is', (
       refused = error;
     }
     expect(refused).toBeInstanceOf(ZosError);
-    expect(refused).toMatchObject({ code: 'HEAD_STALE', facts: { sizeKnown: 10 } });
+    expect(refused).toMatchObject({ code: 'HEAD_STALE', facts: { sizeSeen: 10 } });
   }
 });
 

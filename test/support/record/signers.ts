@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import nacl from 'tweetnacl';
-import { fromBase64, utf8 } from '../../src/lib/bytes.ts';
-import { codeOf } from '../../src/lib/errors.ts';
-import { formatNoteKey, type NoteSigner, noteKeyOf } from '../../src/record/note.ts';
-import { parsePolicy, type Policy } from '../../src/record/policy.ts';
+import { fromBase64, utf8 } from '../../../src/lib/bytes.ts';
+import { codeOf } from '../../../src/lib/errors.ts';
+import { formatNoteKey, type NoteSigner, noteKeyOf } from '../../../src/record/note.ts';
+import { parsePolicy, type Policy } from '../../../src/record/policy.ts';
 
 /** A signer whose key is one byte 32 times, as in `test/vectors/c2sp-record.json`. */
 export function signerOf(name: string, byte: number): NoteSigner {
@@ -51,7 +51,7 @@ export type RecordVectors = {
 
 /** The vectors that golang.org/x/mod and transparency-dev/formats made. */
 export function recordVectors(): RecordVectors {
-  const file = new URL('../vectors/c2sp-record.json', import.meta.url);
+  const file = new URL('../../vectors/c2sp-record.json', import.meta.url);
   return JSON.parse(readFileSync(file, 'utf8')) as RecordVectors;
 }
 

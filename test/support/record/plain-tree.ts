@@ -1,5 +1,5 @@
-import { utf8 } from '../../src/lib/bytes.ts';
-import { EMPTY_ROOT, leafHash, nodeHash, type ReadSubtree } from '../../src/record/tree.ts';
+import { utf8 } from '../../../src/lib/bytes.ts';
+import { EMPTY_ROOT, leafHash, nodeHash, type ReadSubtree } from '../../../src/record/tree.ts';
 
 /** Entries that are all different. */
 export function entries(count: number, first = 0): Uint8Array[] {
