@@ -111,7 +111,7 @@ export function parseNote(bytes: Uint8Array): Note {
   if (control !== -1) throw malformed(`byte ${control} is a control character`);
   // The text may hold empty lines: the last one ends it.
   const split = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf('\n\n');
-  if (split <= 0) throw malformed('no empty line parts its text from signatures');
+  if (split === -1) throw malformed('no empty line parts its text from signatures');
   const body = bytes.slice(0, split + 1);
   const signatures = parseSignatures(decode(bytes.subarray(split + 2)));
   return { body, text: decode(body), signatures };

@@ -139,14 +139,23 @@ const NO_POLICIES: readonly (readonly [string, readonly string[]])[] = [
   ['two URLs', [`log ${log} https://a https://b`, 'quorum none']],
   ['an unknown word', ['logs', 'quorum none']],
   ['a keyword in capitals', ['QUORUM none']],
-  ['a carriage return', ['quorum none\r']],
-  ['a null', ['quorum none\0']],
-  ['a delete', ['quorum none\x7f']],
+  ['a carriage return', ['quorum none', '# words\r']],
+  ['a null', ['quorum none', '# words\0']],
+  ['a delete', ['quorum none', '# words\x7f']],
+  ['65 witnesses', [...upTo(65).map((at) => `witness W${at} ${w(at)}`), 'quorum W1']],
   [
-    '65 witnesses',
-    [...Array.from({ length: 65 }, (_, at) => `witness W${at} ${w(at)}`), 'quorum W1'],
+    '65 logs',
+    [
+      ...upTo(65).map((at) => `log ${vkeyOf(signerOf(`${at}.example`, 100 + at), 'ed25519')}`),
+      'quorum none',
+    ],
   ],
+  ['65 groups', [A, ...upTo(65).map((at) => `group ${at + 1} any ${at || 'A'}`), 'quorum 65']],
 ];
+
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, at) => at);
+}
 
 /** The same key under another name. */
 function renamed(number: number): string {
@@ -158,9 +167,21 @@ test.each(NO_POLICIES)('with %s it is no policy', (_, lines) => {
 });
 
 test('a policy that is cut, empty or too long is refused', () => {
-  for (const text of ['', 'quorum none', `${'#'.repeat(POLICY_BYTES_MAX)}\nquorum none\n`]) {
+  const long = `${'#'.repeat(POLICY_BYTES_MAX)}\nquorum none\n`;
+  for (const text of ['', 'quorum none', 'quorum none\n# words', long]) {
     expect(verdict(() => parsePolicy(utf8(text)))).toBe('POLICY_MALFORMED');
   }
+});
+
+test('64 logs, witnesses and groups are read', () => {
+  const many = policyOf(
+    ...upTo(64).map((at) => `log ${vkeyOf(signerOf(`${at}.example`, 100 + at), 'ed25519')}`),
+    ...upTo(64).map((at) => `witness W${at} ${w(at)}`),
+    ...upTo(64).map((at) => `group ${at + 1} any ${at || 'W0'}`),
+    'quorum 64',
+  );
+  expect([many.logs.length, many.witnesses.size, many.groups.size]).toEqual([64, 64, 64]);
+  expect([isEnough(many, 'W1'), isEnough(many, 'W0')]).toEqual([false, true]);
 });
 
 test('a refusal names the line', () => {
