@@ -102,6 +102,12 @@ test('witnesses without a log, and a log under the name of another, are not trus
   const policy = parsePolicy(utf8(`${lines}quorum none\n`));
   expect(checkpointVerdict(formatNote(text, [signText(text, second)]), policy)).toBe('UNTRUSTED');
   expect(checkpointVerdict(formatNote(text, [signText(text, LOG)]), policy)).toBe('holds');
+  // A witness under the log's own name is a witness, and no log.
+  const namesake = signerOf(LOG.name, 6);
+  const vkeys = [vkeyOf(LOG, 'ed25519'), vkeyOf(namesake, 'cosignature-v1')];
+  const named = parsePolicy(utf8(`log ${vkeys[0]}\nwitness w ${vkeys[1]}\nquorum w\n`));
+  const alone = formatNote(text, [signText(text, namesake, NOW_SECONDS)]);
+  expect(checkpointVerdict(alone, named)).toBe('UNTRUSTED');
   // A policy that knows no log takes no checkpoint, whatever its quorum.
   const none = parsePolicy(utf8('quorum none\n'));
   expect(checkpointVerdict(formatNote(text, [signText(text, LOG)]), none)).toBe('UNTRUSTED');
