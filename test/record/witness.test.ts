@@ -92,7 +92,7 @@ test('whoever signs two histories gets one of them cosigned and never the other'
         parseCheckpoint(parseNote(same.checkpoint).text).head,
       );
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
 
