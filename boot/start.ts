@@ -3,15 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { mkdirSync } from 'node:fs';
 import { sentenceOf } from '../src/lib/errors.ts';
 import { BootError } from './errors.ts';
+import { buildEnvironment } from './grid/release.ts';
 import { HELP, parseWish } from './start/arguments.ts';
 import { takeLock } from './start/lock.ts';
 import { openScreen } from './start/screen.ts';
 import { runTour } from './start/tour.ts';
 
 const INTERRUPTED = 130;
-
-/** What an image build may know of this machine: where Debian is, and whom to trust on the way. */
-const BUILD_ENVIRONMENT = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
 
 if (import.meta.main) {
   try {
@@ -36,7 +34,6 @@ async function main(args: readonly string[]): Promise<number> {
   mkdirSync(join(root, 'dist'), { recursive: true });
   using _lock = takeLock(join(root, 'dist/start.lock'), process.pid);
   const { env, stdout } = process;
-  const names = BUILD_ENVIRONMENT.filter((name) => env[name] !== undefined);
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
   // A terminal that was closed can't be written to any more; what is up is taken down all the same.
@@ -51,7 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
     await runTour({
       ...wish,
       root,
-      env: Object.fromEntries(names.map((name) => [name, env[name] ?? ''])),
+      env: buildEnvironment(env),
       screen,
       signal: stop.signal,
     });

@@ -17,6 +17,20 @@ export type ReleaseWish = {
 const BUILT = 'dist/release';
 const PARTS = ['vmlinuz', 'initramfs.cpio', 'system.erofs'] as const;
 
+const KNOWN_TO_BUILDS = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
+
+/** Of a machine's environment, only what a build has to know to reach its mirror. */
+export function buildEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    KNOWN_TO_BUILDS.flatMap((name) => {
+      const value = env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
 /** Makes the signing keys, where there are none, and the image, where its inputs changed. */
 export async function buildImage(wish: ReleaseWish): Promise<void> {
   const subject = 'image';

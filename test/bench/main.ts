@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildEnvironment } from '../../boot/grid/release.ts';
 import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
 import { see, type Seen, tableOf } from './figure.ts';
@@ -13,11 +14,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const { values } = parseArgs({
   options: { json: { type: 'string' }, only: { type: 'string' } },
 });
-const environment: Record<string, string> = {};
-for (const name of ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS']) {
-  const value = process.env[name];
-  if (value !== undefined) environment[name] = value;
-}
+const environment = buildEnvironment(process.env);
 const isComplete = await bench();
 process.exitCode = isComplete ? 0 : 1;
 

@@ -1,9 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Grid, openGrid } from '../../boot/grid/grid.ts';
-import type { ConsoleLine } from '../../boot/lab/guest.ts';
 import { MINUTE_MS, SECOND_MS } from '../../src/lib/units.ts';
+import { lineAfter } from '../support/grid.ts';
 import { openPublisher, type Publisher } from '../support/update/release.ts';
 import { type Fault, openSystemMaker, type SystemMaker } from '../support/update/system.ts';
 import type { Figure } from './figure.ts';
@@ -73,24 +72,19 @@ async function measureUpdate(opened: Opened, fault: Fault, sign: RegExp): Promis
   const lines = grid.nodes[0]?.guest.lines ?? [];
   const from = lines.length;
   await publisher.publish('system.erofs', await systems.make(fault, 1));
-  const away = await lineAfter(lines, from, /update goes to system/u);
-  await lineAfter(lines, from, sign);
+  const away = await lineAfter(lines, {
+    from: from,
+    pattern: /update goes to system/u,
+    deadlineMs: STEP_MS,
+  });
+  await lineAfter(lines, { from: from, pattern: sign, deadlineMs: STEP_MS });
   const at = lines.findIndex((line, index) => index >= from && sign.test(line.text));
-  const back = await lineAfter(lines, at, /zos: agent registered/u);
-  if (fault === 'none') await lineAfter(lines, at, /the old one is let go/u);
+  const back = await lineAfter(lines, {
+    from: at,
+    pattern: /zos: agent registered/u,
+    deadlineMs: STEP_MS,
+  });
+  if (fault === 'none')
+    await lineAfter(lines, { from: at, pattern: /the old one is let go/u, deadlineMs: STEP_MS });
   return (back.sincePowerOnMs - away.sincePowerOnMs) / SECOND_MS;
-}
-
-async function lineAfter(
-  lines: readonly ConsoleLine[],
-  from: number,
-  pattern: RegExp,
-): Promise<ConsoleLine> {
-  const deadline = AbortSignal.timeout(STEP_MS);
-  for (;;) {
-    const line = lines.slice(from).find(({ text }) => pattern.test(text));
-    if (line !== undefined) return line;
-    if (deadline.aborted) throw new Error(`The node did not say ${String(pattern)}.`);
-    await sleep(50);
-  }
 }

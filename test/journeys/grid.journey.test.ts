@@ -10,6 +10,7 @@ import { startDirectory } from '../../boot/grid/directory.ts';
 import { type Grid, openGrid } from '../../boot/grid/grid.ts';
 import { firstPage, SAMPLE, writeSample } from '../../boot/grid/sample.ts';
 import { GRID } from '../../boot/grid/services.ts';
+import { buildEnvironment } from '../../boot/grid/release.ts';
 import { run } from '../../src/host/exec.ts';
 import { envelopeSchema } from '../../src/identity/envelope.ts';
 import { MINUTE_MS } from '../../src/lib/units.ts';
@@ -60,7 +61,7 @@ beforeAll(async () => {
     memoryMiB: 1024,
     diskMiB: 2048,
     folder: join(folder, 'grid'),
-    env: buildEnvironment(),
+    env: buildEnvironment(process.env),
     makeFirstStage: () => makeDoorFirstStage(ROOT, folder),
     hasSecondSerial: true,
     onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
@@ -195,14 +196,6 @@ test(
   },
   STEP_MS,
 );
-
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  const entries = names.map((name) => [name, process.env[name]] as const);
-  return Object.fromEntries(
-    entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
-}
 
 async function inNamespace(netns: string, command: readonly string[]): Promise<string> {
   const args = ['netns', 'exec', netns, ...command];

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { askBot, waitOnline } from '../../../boot/grid/bot.ts';
 import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
 import { type GridNode, waitRegistered } from '../../../boot/grid/node.ts';
+import { buildEnvironment } from '../../../boot/grid/release.ts';
 import { start } from '../../../src/host/exec.ts';
 import { namedFileSchema } from '../../../src/lib/names.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
@@ -35,7 +36,7 @@ beforeAll(async () => {
     memoryMiB: 1024,
     folder: join(folder, 'grid'),
     hasOwnRelease: true,
-    env: buildEnvironment(),
+    env: buildEnvironment(process.env),
     onEvent,
     signal,
   });
@@ -52,13 +53,6 @@ afterAll(async () => {
   await grid?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 }, STEP_MS);
-
-/** Of this machine, only what a build has to know to reach its mirror. */
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  const known = names.map((name) => [name, process.env[name]] as const);
-  return Object.fromEntries(known.flatMap(([name, value]) => (value ? [[name, value]] : [])));
-}
 
 function classLine(node: GridNode): string {
   const { lines } = node.guest;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { askBot } from '../../../boot/grid/bot.ts';
-import { buildImage } from '../../../boot/grid/release.ts';
+import { buildEnvironment, buildImage } from '../../../boot/grid/release.ts';
 import { openServices, type Services } from '../../../boot/grid/services.ts';
 import type { Guest, GuestWish } from '../../../boot/lab/guest.ts';
 import { type Lab, openLab } from '../../../boot/lab/lab.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const onEvent = ({ subject, text }: { subject: string; text: string }): void =>
     console.log(`${subject}: ${text}`);
-  const common = { root: ROOT, env: buildEnvironment(), onEvent };
+  const common = { root: ROOT, env: buildEnvironment(process.env), onEvent };
   const signal = AbortSignal.timeout(SETUP_MS);
   await buildImage({ ...common, signal });
   lab = stack.use(await openLab({ name: 'bios', accelerator: 'tcg' }));
@@ -230,12 +230,4 @@ async function classOf(id: string): Promise<string | undefined> {
 
 function textOf({ lines }: Guest): string {
   return lines.map(({ text }) => text).join('\n');
-}
-
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  const entries = names.map((name) => [name, process.env[name]] as const);
-  return Object.fromEntries(
-    entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }

@@ -1,15 +1,15 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
+import { buildEnvironment } from '../../../boot/grid/release.ts';
 import type { ConsoleLine } from '../../../boot/lab/guest.ts';
-import { type Heartbeat, heartbeatSchema } from '../../../src/contract/receipt.ts';
+import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import { concatBytes } from '../../../src/lib/bytes.ts';
 import { writeCpio } from '../../../src/lib/cpio.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
-import { openClient } from '../../../src/sdk/client.ts';
+import { heartbeatThat as findHeartbeat, lineAfter as findLine } from '../../support/grid.ts';
 import { openPublisher, type Publisher } from '../../support/update/release.ts';
 
 // One machine under Secure Boot whose farmer lets it restart at any time. It goes to a new kernel
@@ -37,7 +37,7 @@ beforeAll(async () => {
       uefi: 'http',
       folder: join(folder, 'grid'),
       hasOwnRelease: true,
-      env: buildEnvironment(),
+      env: buildEnvironment(process.env),
       onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
       onConsole: (_, { text }) => console.log(text),
       signal: AbortSignal.timeout(BOOT_MS),
@@ -123,40 +123,14 @@ async function debianKernel(): Promise<string> {
   throw new Error('There is no unpacked package of the kernel; run npm run image.');
 }
 
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-}
-
 function lines(): readonly ConsoleLine[] {
   return grid.nodes[0]?.guest.lines ?? [];
 }
 
-async function lineAfter(from: number, pattern: RegExp): Promise<ConsoleLine> {
-  const deadline = AbortSignal.timeout(STEP_MS - MINUTE_MS);
-  for (;;) {
-    const line = lines()
-      .slice(from)
-      .find(({ text }) => pattern.test(text));
-    if (line !== undefined) return line;
-    if (deadline.aborted) throw new Error(`The node did not say ${String(pattern)}.`);
-    await sleep(100);
-  }
+function lineAfter(from: number, pattern: RegExp): Promise<ConsoleLine> {
+  return findLine(lines(), { from, pattern, deadlineMs: STEP_MS - MINUTE_MS });
 }
 
-async function heartbeatThat(isSo: (said: Heartbeat) => boolean): Promise<Heartbeat> {
-  const client = openClient({ baseUrl: grid.directory.url });
-  const deadline = AbortSignal.timeout(STEP_MS - MINUTE_MS);
-  for (;;) {
-    const { heartbeat } = await client.node(grid.nodes[0]?.id ?? '');
-    const said = heartbeatSchema.safeParse(heartbeat?.payload);
-    if (said.success && isSo(said.data)) return said.data;
-    if (deadline.aborted) throw new Error(`The directory has ${JSON.stringify(heartbeat)}.`);
-    await sleep(500);
-  }
+function heartbeatThat(isSo: (said: Heartbeat) => boolean): Promise<Heartbeat> {
+  return findHeartbeat(grid, { isSo, deadlineMs: STEP_MS - MINUTE_MS });
 }

@@ -1,17 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { askBot } from '../../../boot/grid/bot.ts';
 import type { GridEvent } from '../../../boot/grid/event.ts';
 import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
 import type { GridNode } from '../../../boot/grid/node.ts';
-import { buildImage } from '../../../boot/grid/release.ts';
-import { heartbeatSchema, type Heartbeat } from '../../../src/contract/receipt.ts';
+import { buildEnvironment, buildImage } from '../../../boot/grid/release.ts';
+import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
-import { openClient } from '../../../src/sdk/client.ts';
+import { heartbeatThat } from '../../support/grid.ts';
 import { openPublisher } from '../../support/update/release.ts';
 import { openSystemMaker } from '../../support/update/system.ts';
 
@@ -31,7 +30,7 @@ beforeAll(async () => {
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const build = {
     root: ROOT,
-    env: buildEnvironment(),
+    env: buildEnvironment(process.env),
     onEvent: ({ subject, state, text }: GridEvent) => console.log(`${subject}: ${state}: ${text}`),
     signal: AbortSignal.timeout(BOOT_MS),
   };
@@ -107,27 +106,12 @@ test('the farmer sees which node found it bad and why, and what to do next', asy
   expect(nodes.map(({ state }) => state).toSorted()).toEqual(['bad', 'waits', 'waits', 'waits']);
 });
 
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-}
-
 async function hasMarkedBad(node: GridNode): Promise<GridNode> {
   await node.guest.waitFor(new RegExp(`update marked system ${bad} bad`, 'u'), STEP_MS);
   return node;
 }
 
 /** The node's newest signed word to the directory. */
-async function heartbeatOf({ id }: GridNode): Promise<Heartbeat> {
-  const client = openClient({ baseUrl: grid.directory.url });
-  for (;;) {
-    const { heartbeat } = await client.node(id);
-    if (heartbeat !== null) return heartbeatSchema.parse(heartbeat.payload);
-    await sleep(500);
-  }
+function heartbeatOf({ id }: GridNode): Promise<Heartbeat> {
+  return heartbeatThat(grid, { node: id, isSo: () => true, deadlineMs: STEP_MS });
 }

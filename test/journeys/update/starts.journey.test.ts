@@ -1,14 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
-import { type Heartbeat, heartbeatSchema } from '../../../src/contract/receipt.ts';
+import { buildEnvironment } from '../../../boot/grid/release.ts';
+import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import type { Start } from '../../../src/contract/start.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
-import { openClient } from '../../../src/sdk/client.ts';
 import { type Door, makeDoorFirstStage, openDoor } from '../../support/door.ts';
+import { heartbeatThat as findHeartbeat } from '../../support/grid.ts';
 
 // One machine that goes down in every way there is; after each it has to say exactly which it was.
 const ROOT = join(import.meta.dirname, '../../..');
@@ -31,7 +31,7 @@ beforeAll(async () => {
       diskMiB: 1024,
       folder: join(folder, 'grid'),
       hasOwnRelease: true,
-      env: buildEnvironment(),
+      env: buildEnvironment(process.env),
       makeFirstStage: () => makeDoorFirstStage(ROOT, join(folder, 'door')),
       hasSecondSerial: true,
       onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
@@ -96,16 +96,6 @@ async function pressKeys(names: readonly string[]): Promise<void> {
   await grid.nodes[0]?.guest.qmp('send-key', { keys });
 }
 
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-}
-
 /** The node's signed word of another boot than this one. */
 async function heartbeatAfter(bootId: string): Promise<Heartbeat> {
   return heartbeatThat((said) => said.bootId !== bootId && said.starts !== undefined);
@@ -116,14 +106,6 @@ async function startSaid(isSo: (start: Start) => boolean): Promise<Start | undef
   return starts?.findLast(isSo);
 }
 
-async function heartbeatThat(isSo: (said: Heartbeat) => boolean): Promise<Heartbeat> {
-  const client = openClient({ baseUrl: grid.directory.url });
-  const deadline = AbortSignal.timeout(STEP_MS - MINUTE_MS);
-  for (;;) {
-    const { heartbeat } = await client.node(grid.nodes[0]?.id ?? '');
-    const said = heartbeatSchema.safeParse(heartbeat?.payload);
-    if (said.success && isSo(said.data)) return said.data;
-    if (deadline.aborted) throw new Error(`The directory has ${JSON.stringify(heartbeat)}.`);
-    await sleep(500);
-  }
+function heartbeatThat(isSo: (said: Heartbeat) => boolean): Promise<Heartbeat> {
+  return findHeartbeat(grid, { isSo, deadlineMs: STEP_MS - MINUTE_MS });
 }

@@ -1,17 +1,17 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { askBot } from '../../../boot/grid/bot.ts';
 import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
+import { buildEnvironment } from '../../../boot/grid/release.ts';
 import type { ConsoleLine } from '../../../boot/lab/guest.ts';
-import { heartbeatSchema, type Heartbeat } from '../../../src/contract/receipt.ts';
+import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import { namedFileSchema } from '../../../src/lib/names.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../src/lib/units.ts';
-import { openClient } from '../../../src/sdk/client.ts';
 import { type Door, makeDoorFirstStage, openDoor } from '../../support/door.ts';
+import { heartbeatThat, lineAfter as findLine } from '../../support/grid.ts';
 import { openPublisher, type Publisher } from '../../support/update/release.ts';
 import { type Fault, openSystemMaker, type SystemMaker } from '../../support/update/system.ts';
 
@@ -41,7 +41,7 @@ beforeAll(async () => {
       diskMiB: 1024,
       folder: join(folder, 'grid'),
       hasOwnRelease: true,
-      env: buildEnvironment(),
+      env: buildEnvironment(process.env),
       makeFirstStage: () => makeDoorFirstStage(ROOT, join(folder, 'door')),
       hasSecondSerial: true,
       onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
@@ -117,46 +117,23 @@ test('nothing of what was bad was tried again, and no memory is lost to it', asy
   expect(((total - available) * 1024) / 1_000_000).toBeLessThan(180);
 });
 
-function buildEnvironment(): Record<string, string> {
-  const names = ['ZOS_DEBIAN_MIRROR', 'NODE_EXTRA_CA_CERTS'];
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-}
-
 function lines(): readonly ConsoleLine[] {
   return grid.nodes[0]?.guest.lines ?? [];
 }
 
-async function lineAfter(from: number, pattern: RegExp): Promise<ConsoleLine> {
-  const deadline = AbortSignal.timeout(STEP_MS - 20 * SECOND_MS);
-  for (;;) {
-    const line = lines()
-      .slice(from)
-      .find(({ text }) => pattern.test(text));
-    if (line !== undefined) return line;
-    if (deadline.aborted) throw new Error(`The node did not say ${String(pattern)}.`);
-    await sleep(100);
-  }
+function lineAfter(from: number, pattern: RegExp): Promise<ConsoleLine> {
+  return findLine(lines(), { from, pattern, deadlineMs: STEP_MS - 20 * SECOND_MS });
 }
 
 /** The node's signed word to the directory, once it runs a system. */
-async function heartbeatOf(
+function heartbeatOf(
   system: string,
   isSo: (said: Heartbeat) => boolean = () => true,
 ): Promise<Heartbeat> {
-  const client = openClient({ baseUrl: grid.directory.url });
-  const deadline = AbortSignal.timeout(2 * MINUTE_MS);
-  for (;;) {
-    const { heartbeat } = await client.node(grid.nodes[0]?.id ?? '');
-    const said = heartbeatSchema.parse(heartbeat?.payload);
-    if (said.system === system && isSo(said)) return said;
-    if (deadline.aborted) throw new Error(`The directory has ${JSON.stringify(said)}.`);
-    await sleep(500);
-  }
+  return heartbeatThat(grid, {
+    isSo: (said) => said.system === system && isSo(said),
+    deadlineMs: 2 * MINUTE_MS,
+  });
 }
 
 const statusSchema = z.object({
