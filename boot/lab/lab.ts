@@ -1,6 +1,7 @@
 import { chmod, copyFile, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MiB } from '../../src/lib/units.ts';
+import { setTimeout } from 'node:timers/promises';
+import { MiB, SECOND_MS } from '../../src/lib/units.ts';
 import { run } from '../../src/host/exec.ts';
 import { addNamespace } from '../../src/host/lab/netns.ts';
 import { type Accelerator, BLANK_VARIABLES_PATH } from '../../src/host/lab/qemu.ts';
@@ -10,6 +11,9 @@ import { type FirstPrograms, openDhcp } from '../serve/wire.ts';
 import { type Claim, claimLab } from './claim.ts';
 import { type ConsoleLine, type Guest, type GuestWish, type Place, startGuest } from './guest.ts';
 import { chooseAccelerator } from './kvm.ts';
+
+const TAP_DEADLINE_MS = 10 * SECOND_MS;
+const TAP_POLL_MS = 20;
 
 export type LabWish = {
   /** For people: what left this behind, if anything. */
@@ -147,10 +151,22 @@ async function addGuest(state: State, wish: GuestWish): Promise<Guest> {
     const lines = [`tuntap add dev ${tap} mode tap`, `link set dev ${tap} master ${BRIDGE} up`];
     await runIp(lines, { netns });
   }
+  await waitForFreeTap(netns, tap);
   const { onLine } = state.wish;
   const tpm = wish.tpmPath === undefined ? {} : { tpm: await powerTpm(wish.tpmPath) };
   const told = onLine === undefined ? {} : { onLine };
   return stack.use(startGuest(wish, { netns, tap, folder, accelerator, ...told, ...tpm }));
+}
+
+/** The kernel lets go of a tap a moment after the QEMU that held it has ended. */
+async function waitForFreeTap(netns: string, tap: string): Promise<void> {
+  const args = ['-n', netns, '-json', 'link', 'show', 'dev', tap];
+  const isHeld = async (): Promise<boolean> => {
+    const [link] = JSON.parse(await run({ file: 'ip', args })) as { flags: readonly string[] }[];
+    return link?.flags.includes('LOWER_UP') === true;
+  };
+  const deadline = AbortSignal.timeout(TAP_DEADLINE_MS);
+  while (!deadline.aborted && (await isHeld())) await setTimeout(TAP_POLL_MS);
 }
 
 /** dnsmasq's lease file: expiry, MAC, address, name, client id. */
