@@ -6,6 +6,7 @@ import { ZosError } from '../lib/errors.ts';
 export class RecordError extends ZosError<
   | 'SIZE_INVALID'
   | 'ENTRY_TOO_LONG'
+  | 'ENTRY_MALFORMED'
   | 'TILE_MISSING'
   | 'TILE_MALFORMED'
   | 'NOTE_TOO_LONG'

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { concatBytes, utf8 } from '../../src/lib/bytes.ts';
+import { entryOf, formatEntry, parseEntry } from '../../src/record/entry.ts';
 import { parseNote, parseNoteKey } from '../../src/record/note.ts';
 import { parsePolicy } from '../../src/record/policy.ts';
 import { decodeBundle, encodeBundle, parseTilePath, tilePath } from '../../src/record/tile.ts';
@@ -46,6 +47,11 @@ const READERS: readonly Reader[] = [
     name: 'a bundle',
     good: encodeBundle(entries(4)),
     read: (bytes) => expect(encodeBundle(decodeBundle(bytes, 4))).toEqual(bytes),
+  },
+  {
+    name: 'an entry',
+    good: formatEntry(entryOf('text/plain', utf8('a'), { node: 'a'.repeat(64), seq: 12 })),
+    read: (bytes) => expect(formatEntry(parseEntry(bytes))).toEqual(bytes),
   },
   {
     name: 'a verifier key',
