@@ -3,6 +3,7 @@ import { refusalSchema, versionsSchema } from '../artifact/spec.ts';
 import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
+import { sha256Schema } from '../lib/names.ts';
 import { ZosError } from '../lib/errors.ts';
 import { badMarkSchema } from '../rollout/spec.ts';
 import { startSchema, STARTS_MAX } from './start.ts';
@@ -38,6 +39,8 @@ export const receiptSchema = z.strictObject({
   atMs: z.int().positive(),
   contract: idSchema,
   version: z.int().min(1),
+  /** The SHA-256 of that version's payload: a number alone can be given twice. */
+  digest: idSchema,
   state: z.enum(CONTRACT_STATES),
   /** Of a refused contract: the code and the sentence of the failed check. */
   refusal: z.strictObject({ code: z.string().max(60), sentence: z.string().max(500) }).optional(),
@@ -60,6 +63,18 @@ const bootReportSchema = z.strictObject({
   refusals: z.array(refusalSchema).max(BOOT_REFUSALS_MAX),
 });
 export type BootReport = z.infer<typeof bootReportSchema>;
+
+/** What a node holds of the record, for all to compare with what the directory shows them. */
+const recordSeenSchema = z.strictObject({
+  /** The last checkpoint that it verified, its root in hex. */
+  size: z.int().min(0),
+  root: sha256Schema,
+  /** The highest number of an entry for this node up to which it has seen every one. */
+  seq: z.int().min(0),
+  /** Why it trusts the directory's record no further, until it is shown a good head. */
+  alarm: z.strictObject({ code: z.string().max(60), sentence: z.string().max(500) }).nullable(),
+});
+export type RecordSeen = z.infer<typeof recordSeenSchema>;
 
 export const heartbeatSchema = z.strictObject({
   grid: gridSchema,
@@ -90,6 +105,7 @@ export const heartbeatSchema = z.strictObject({
       because: z.string().max(500),
     })
     .optional(),
+  record: recordSeenSchema.optional(),
   /** How the first stage came to its system. */
   boot: bootReportSchema.optional(),
   /** Times the agent was started in this boot, the first included. */

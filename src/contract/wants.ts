@@ -1,5 +1,21 @@
 import { z } from 'zod';
 import { envelopeSchema } from '../identity/envelope.ts';
+import { KiB } from '../lib/units.ts';
+
+/** Room for every hash that there may be, and for 16 witnesses. */
+const PROOF_LENGTH_MAX = 16 * KiB;
+
+/** A `.tlog-proof` file in base64: that an entry stands on the record. */
+const proofSchema = z.base64().max(PROOF_LENGTH_MAX);
+
+/**
+ * An entry's number among those for its node, counted from 1 with none left out, and its place on
+ * the record. Both are the directory's word until the node has checked them.
+ */
+const placed = { seq: z.int().positive().optional(), proof: proofSchema.optional() };
+
+/** So many at a time; the next heartbeat makes room for more. */
+export const PASSED_MAX = 256;
 
 /**
  * Everything that the directory has for one node, whole, each time something of it changes. It is
@@ -9,11 +25,19 @@ export const wantsSchema = z.strictObject({
   /** Grows with every change for this node; resumes a feed, decides nothing. */
   revision: z.int().min(0),
   contracts: z
-    .array(z.strictObject({ contract: envelopeSchema, tenant: envelopeSchema }))
+    .array(z.strictObject({ contract: envelopeSchema, tenant: envelopeSchema, ...placed }))
     .max(4096),
   cancellations: z
-    .array(z.strictObject({ cancellation: envelopeSchema, tenant: envelopeSchema }))
+    .array(z.strictObject({ cancellation: envelopeSchema, tenant: envelopeSchema, ...placed }))
     .max(4096),
+  /**
+   * Entries for this node after the last one that its heartbeats name, of which nothing is left to
+   * do, such as a version that came to its end meanwhile: so that no number is missing.
+   */
+  passed: z
+    .array(z.strictObject({ entry: z.string().max(400), proof: proofSchema }))
+    .max(PASSED_MAX)
+    .optional(),
   /** The latest receipt of every node that shares a znet with this one, with its identity. */
   peers: z.array(z.strictObject({ receipt: envelopeSchema, node: envelopeSchema })).max(4096),
   /** How the node's farmer wants it updated, with the farmer's document. */

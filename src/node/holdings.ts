@@ -19,6 +19,7 @@ import { openPeers, type Peers } from './peers.ts';
 export type Refusal = {
   readonly contract: string;
   readonly version: number;
+  readonly digest: string;
   readonly code: string;
   readonly sentence: string;
 };
@@ -197,7 +198,7 @@ class Ledger implements Holdings {
     if (this.refused.get(digest)?.code === codeOf(error)) return;
     // A thing that nobody is known to have signed is named by its own hash, whatever it says it is.
     const { id: contract, version } = known ?? { id: digest, version: 1 };
-    const refusal = { contract, version, code: codeOf(error), sentence: sentenceOf(error) };
+    const refusal = { contract, version, digest, code: codeOf(error), sentence: sentenceOf(error) };
     this.refused.set(digest, refusal);
     this.#parts.onBad(`contract ${contract}`, error);
   }

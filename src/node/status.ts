@@ -33,15 +33,15 @@ export function statementsOf(known: Known): readonly Statement[] {
   ];
 }
 
-function refusedStatement({ contract, version, code, sentence }: Refusal): Statement {
+function refusedStatement({ contract, version, digest, code, sentence }: Refusal): Statement {
   const refusal = { code: code.slice(0, 60), sentence: sentence.slice(0, SENTENCE_MAX) };
-  return { contract, version, state: 'refused', refusal, workloads: [], znetEnds: [] };
+  return { contract, version, digest, state: 'refused', refusal, workloads: [], znetEnds: [] };
 }
 
 const SENTENCE_MAX = 500;
 
 function heldStatement(contract: VerifiedContract, known: Known): Statement {
-  const { id, version } = contract;
+  const { id, version, digest } = contract;
   const workloads = contract.workloads.map((workload): WorkloadState => {
     const { kind, name } = workload;
     if (kind === 'znet')
@@ -53,15 +53,19 @@ function heldStatement(contract: VerifiedContract, known: Known): Statement {
     const end = kind === 'znet' ? known.endOf(znetIdOf(contract.tenant, name)) : undefined;
     return end === undefined ? [] : [end];
   });
-  return { contract: id, version, state: isRunning ? 'running' : 'accepted', workloads, znetEnds };
+  const state = isRunning ? 'running' : 'accepted';
+  return { contract: id, version, digest, state, workloads, znetEnds };
 }
 
 /** An ended contract is told of when nothing of it runs any more. */
-function endedStatement({ id, version }: SignedContract, { have }: View): readonly Statement[] {
+function endedStatement(
+  { id, version, digest }: SignedContract,
+  { have }: View,
+): readonly Statement[] {
   const prefix = `container ${containerIdOf(id, '')}`;
   const isGone = ![...have.found.keys()].some((key) => key.startsWith(prefix));
   if (!isGone || have.unseen.has('container')) return [];
-  return [{ contract: id, version, state: 'ended', workloads: [], znetEnds: [] }];
+  return [{ contract: id, version, digest, state: 'ended', workloads: [], znetEnds: [] }];
 }
 
 type Told = Omit<WorkloadState, 'kind' | 'name'>;

@@ -117,7 +117,8 @@ const first = signContract(FIRST, alice.keys.signing);
 const id = contractDigest(first);
 
 function receiptOf(signer: Someone, over: Record<string, unknown> = {}): Envelope {
-  const about = { contract: id, version: 1, state: 'running', workloads: [], znetEnds: [] };
+  const none = { workloads: [], znetEnds: [] };
+  const about = { contract: id, version: 1, digest: id, state: 'running', ...none };
   const receipt = { grid: GRID, node: node.id, seq: 1, atMs: NOW_MS, ...about, ...over };
   return signEnvelope('receipt', receipt, signer.keys.signing);
 }

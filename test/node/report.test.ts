@@ -9,7 +9,8 @@ import { GRID, makePerson, NOW_MS } from '../support/contracts.ts';
 const ID = 'ab'.repeat(32);
 
 function statement(changes: Partial<Statement> = {}): Statement {
-  return { contract: ID, version: 1, state: 'accepted', workloads: [], znetEnds: [], ...changes };
+  const none = { workloads: [], znetEnds: [] };
+  return { contract: ID, version: 1, digest: ID, state: 'accepted', ...none, ...changes };
 }
 
 function fetching(because: string): Statement {

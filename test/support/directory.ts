@@ -186,6 +186,7 @@ export function makeReceipt(
     atMs: NOW_MS,
     contract,
     version: 1,
+    digest: contract,
     state: 'accepted',
     workloads: [],
     znetEnds: [],

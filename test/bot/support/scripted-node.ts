@@ -153,7 +153,7 @@ class Agent {
         this.#asked.set(contract.id, 0);
       } catch (error) {
         const refusal = { code: codeOf(error), sentence: sentenceOf(error) };
-        const about = { contract: digest, version: 1, workloads: [], znetEnds: [] };
+        const about = { contract: digest, version: 1, digest, workloads: [], znetEnds: [] };
         await send({ ...about, state: 'refused', refusal });
       }
     }
@@ -162,7 +162,8 @@ class Agent {
       const held = this.#held.get(ended);
       if (held === undefined) continue;
       this.#held.delete(ended);
-      const about = { contract: ended, version: held.version, workloads: [], znetEnds: [] };
+      const { version, digest } = held;
+      const about = { contract: ended, version, digest, workloads: [], znetEnds: [] };
       await send({ ...about, state: 'ended' });
     }
     for (const carried of wants.questions) await this.#answer(carried, { grid, node: id });
@@ -200,6 +201,7 @@ class Agent {
       await send({
         contract: contract.id,
         version: contract.version,
+        digest: contract.digest,
         state: isRunning ? 'running' : 'accepted',
         workloads,
         znetEnds: this.#ends(contract),
