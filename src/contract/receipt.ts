@@ -3,7 +3,6 @@ import { refusalSchema, versionsSchema } from '../artifact/spec.ts';
 import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
-import { sha256Schema } from '../lib/names.ts';
 import { ZosError } from '../lib/errors.ts';
 import { badMarkSchema } from '../rollout/spec.ts';
 import { startSchema, STARTS_MAX } from './start.ts';
@@ -66,9 +65,9 @@ export type BootReport = z.infer<typeof bootReportSchema>;
 
 /** What a node holds of the record, for all to compare with what the directory shows them. */
 const recordSeenSchema = z.strictObject({
-  /** The last checkpoint that it verified, its root in hex. */
+  /** The last checkpoint that it verified, its root in base64. */
   size: z.int().min(0),
-  root: sha256Schema,
+  root: z.base64().length(44),
   /** The highest number of an entry for this node up to which it has seen every one. */
   seq: z.int().min(0),
   /** Why it trusts the directory's record no further, until it is shown a good head. */

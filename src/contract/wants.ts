@@ -10,9 +10,10 @@ const proofSchema = z.base64().max(PROOF_LENGTH_MAX);
 
 /**
  * An entry's number among those for its node, counted from 1 with none left out, and its place on
- * the record. Both are the directory's word until the node has checked them.
+ * the record. Both are the directory's word until the node has checked them. A cancellation comes
+ * without a proof at first: its tenant's signature is enough to obey it.
  */
-const placed = { seq: z.int().positive().optional(), proof: proofSchema.optional() };
+const placed = { seq: z.int().positive().optional(), proof: proofSchema.nullable().optional() };
 
 /** So many at a time; the next heartbeat makes room for more. */
 export const PASSED_MAX = 256;

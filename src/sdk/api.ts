@@ -162,15 +162,16 @@ export type NodeAnswer = z.infer<typeof nodeAnswer>;
 export const nodesAnswer = pageOf(nodeAnswer);
 /** A newer head, and that it holds all of the one which the heartbeat named. */
 const growthSchema = z.object({
-  /** The signed checkpoint in base64. */
-  checkpoint: z.base64().max(MiB),
+  /** The signed note. */
+  checkpoint: z.string().max(128 * KiB),
   /** Hashes in base64; none after a head of the same size, or of no entries. */
   proof: z.array(z.base64().max(44)).max(64),
 });
 export const seenAnswer = z.object({
   seq: z.int(),
   lastSeenMs: z.int(),
-  record: growthSchema.optional(),
+  /** `null` while nothing is published. */
+  record: growthSchema.nullable().optional(),
 });
 export type SeenAnswer = z.infer<typeof seenAnswer>;
 
