@@ -10,6 +10,7 @@ export async function observeInventory(dataDisk: Inventory['dataDisk']): Promise
     board: hardware.board,
     processor: hardware.processor,
     processorCount: hardware.processorCount,
+    processorFlags: hardware.processorFlags,
     memoryBytes: hardware.memoryBytes,
     networkCards: hardware.networkCards.map(({ link, driver, mac, speedMbps }) => {
       const speed = speedMbps === undefined ? '' : ` ${speedMbps} Mbit/s`;

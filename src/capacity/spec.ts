@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { gridSchema } from '../identity/farm.ts';
 import { idSchema } from '../identity/document.ts';
+import { FREE, pricesSchema } from './price.ts';
 
 const countBytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -34,6 +35,19 @@ export const NODE_CLASSES = ['attested', 'verified', 'loader-verified', 'unverif
 export type NodeClass = (typeof NODE_CLASSES)[number];
 export const classSchema = z.enum(NODE_CLASSES);
 
+/** What a node's hardware can do beyond counting, by the words that a search asks with. */
+export const FEATURES = [
+  'data-disk',
+  'tpm',
+  'virtualization',
+  'x86-64-v2',
+  'x86-64-v3',
+  'x86-64-v4',
+] as const;
+export type Feature = (typeof FEATURES)[number];
+export const featureSchema = z.enum(FEATURES);
+const featuresSchema = z.array(featureSchema).max(FEATURES.length);
+
 /** What a credential for the node's TPM is made from; `src/attestation/spec.ts` reads it. */
 const endorsementSchema = z.strictObject({
   certificate: z.string().max(6000),
@@ -48,6 +62,12 @@ export const offerSchema = z.strictObject({
   class: classSchema,
   /** How to ask its TPM for a proof of that; `null` where it has none that others can ask. */
   endorsement: endorsementSchema.nullable(),
+  /** What it costs, by the farmer's signed terms; offers of before prices were free. */
+  prices: pricesSchema.default(FREE),
+  /** Of the farmer's terms that the prices are from; 0 before there were any. */
+  termsVersion: z.int().min(0).default(0),
+  /** What its hardware can do, in order, by names of `FEATURES`. */
+  features: featuresSchema.default([]),
   /** Plain facts for people: board, processor model, network cards; nothing decides on them. */
   hardware: z.strictObject({
     board: z.string().max(200),

@@ -1,11 +1,13 @@
 import { GiB, MiB } from '../lib/units.ts';
-import type { Capacity, Offer } from './spec.ts';
+import { type Capacity, type Feature, FEATURES, type Offer } from './spec.ts';
 
 /** What was counted on the machine. */
 export type Inventory = {
   readonly board: string;
   readonly processor: string;
   readonly processorCount: number;
+  /** By the kernel's names. */
+  readonly processorFlags: readonly string[];
   readonly memoryBytes: number;
   readonly networkCards: readonly string[];
   readonly disks: readonly string[];
@@ -41,6 +43,27 @@ export function capacityOf(inventory: Inventory): Capacity {
     sruBytes: hasSsd ? diskBytes : imageBytes,
     hruBytes: hasSsd ? 0 : diskBytes,
   };
+}
+
+/** The levels of the x86-64 psABI, each with what it adds to the one before. */
+const LEVELS: readonly (readonly [Feature, readonly string[]])[] = [
+  ['x86-64-v2', ['cx16', 'lahf_lm', 'popcnt', 'pni', 'sse4_1', 'sse4_2', 'ssse3']],
+  ['x86-64-v3', ['abm', 'avx', 'avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'movbe', 'xsave']],
+  ['x86-64-v4', ['avx512f', 'avx512bw', 'avx512cd', 'avx512dq', 'avx512vl']],
+];
+
+/** What the hardware can do, by the words of an offer, in their order. */
+export function featuresOf(inventory: Inventory, hasTpm: boolean): Feature[] {
+  const flags = new Set(inventory.processorFlags);
+  const has = new Set<Feature>();
+  if (inventory.dataDisk !== null) has.add('data-disk');
+  if (hasTpm) has.add('tpm');
+  if (flags.has('vmx') || flags.has('svm')) has.add('virtualization');
+  for (const [level, needed] of LEVELS) {
+    if (!needed.every((flag) => flags.has(flag))) break;
+    has.add(level);
+  }
+  return FEATURES.filter((feature) => has.has(feature));
 }
 
 /** The memory that is kept for the system. */

@@ -9,6 +9,8 @@ export type Hardware = {
   readonly processor: string;
   /** Logical processors. */
   readonly processorCount: number;
+  /** What the processor can do, by the kernel's names. */
+  readonly processorFlags: readonly string[];
   readonly memoryBytes: number;
   readonly networkCards: readonly NetworkCard[];
 };
@@ -28,11 +30,12 @@ export type NetworkCard = {
  * and say no word of it: those are read from `/sys`.
  */
 export async function readHardware(sysPath = '/sys'): Promise<Hardware> {
-  const [cpu, memory, board, networkCards] = await Promise.all([
+  const [cpu, memory, board, networkCards, processorFlags] = await Promise.all([
     systeminformation.cpu(),
     systeminformation.mem(),
     readBoard(sysPath),
     readNetworkCards(sysPath),
+    readProcessorFlags(),
   ]);
   const logical = cpus();
   const name = `${cpu.manufacturer} ${cpu.brand}`.trim();
@@ -40,6 +43,7 @@ export async function readHardware(sysPath = '/sys'): Promise<Hardware> {
     board,
     processor: name === '' ? (logical[0]?.model ?? 'unknown') : name,
     processorCount: logical.length,
+    processorFlags,
     memoryBytes: memory.total,
     networkCards,
   };
@@ -50,6 +54,11 @@ async function readBoard(sysPath: string): Promise<string> {
   const texts = await Promise.all(names.map((name) => textOf(`${sysPath}/class/dmi/id/${name}`)));
   const known = [...new Set(texts.filter((text) => text !== ''))].join(' ');
   return known === '' ? 'unknown' : known;
+}
+
+async function readProcessorFlags(): Promise<string[]> {
+  const [, flags = ''] = /^flags\s*: (.*)$/mu.exec(await textOf('/proc/cpuinfo')) ?? [];
+  return flags.split(' ').filter((flag) => flag !== '');
 }
 
 async function readNetworkCards(sysPath: string): Promise<NetworkCard[]> {

@@ -7,7 +7,8 @@ import { observeBoot } from '../capacity/observe-boot.ts';
 import type { BootRecord } from '../artifact/spec.ts';
 import { observeInventory } from '../capacity/observe.ts';
 import { type Offer, resourcesOf } from '../capacity/spec.ts';
-import { capacityOf, hardwareOf } from '../capacity/status.ts';
+import { FREE } from '../capacity/price.ts';
+import { capacityOf, featuresOf, hardwareOf } from '../capacity/status.ts';
 import { containerDriver } from '../container/apply.ts';
 import { readLogTail } from '../container/observe.ts';
 import { BOOT_REFUSALS_MAX, type BootReport } from '../contract/receipt.ts';
@@ -168,6 +169,9 @@ async function countCapacity(
     capacity: capacityOf(inventory),
     class: own.class,
     endorsement: own.endorsement,
+    prices: FREE,
+    termsVersion: 0,
+    features: featuresOf(inventory, own.endorsement !== null),
     hardware: hardwareOf(inventory),
   };
 }

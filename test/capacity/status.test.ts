@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { capacitySchema, offerSchema } from '../../src/capacity/spec.ts';
 import {
   capacityOf,
+  featuresOf,
   hardwareOf,
   type Inventory,
   RESERVE_BYTES,
@@ -13,6 +14,7 @@ const MACHINE: Inventory = {
   board: 'QEMU Standard PC',
   processor: 'QEMU TCG',
   processorCount: 2,
+  processorFlags: ['fpu', 'sse2'],
   memoryBytes: 1024 * MiB,
   networkCards: ['eth0 virtio_net 52:54:00:00:00:01'],
   disks: ['vda 8.0 GiB solid-state'],
@@ -71,4 +73,21 @@ test('facts longer than an offer may hold are cut', () => {
     networkCards: Array.from({ length: 100 }, () => 'n'.repeat(300)),
   });
   expect(() => offerSchema.shape.hardware.parse(hardware)).not.toThrow();
+});
+
+test('features are what the hardware has, and a level needs every one below it', () => {
+  const v2 = ['cx16', 'lahf_lm', 'popcnt', 'pni', 'sse4_1', 'sse4_2', 'ssse3'];
+  const v3 = ['abm', 'avx', 'avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'movbe', 'xsave'];
+  const of = (processorFlags: string[], hasTpm = false) =>
+    featuresOf({ ...MACHINE, processorFlags }, hasTpm);
+  expect(of([])).toEqual(['data-disk']);
+  expect(of([...v2, 'vmx'], true)).toEqual(['data-disk', 'tpm', 'virtualization', 'x86-64-v2']);
+  expect(of([...v2, ...v3, 'svm'])).toEqual([
+    'data-disk',
+    'virtualization',
+    'x86-64-v2',
+    'x86-64-v3',
+  ]);
+  expect(of(v3)).toEqual(['data-disk']);
+  expect(featuresOf({ ...MACHINE, dataDisk: null }, false)).toEqual([]);
 });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { FREE } from '../../../src/capacity/price.ts';
 import { type Offer, offerSchema, resourcesOf } from '../../../src/capacity/spec.ts';
 import { signAnswer, verifyQuestion } from '../../../src/contract/question.ts';
 import { type Heartbeat, type Receipt, receiptSchema } from '../../../src/contract/receipt.ts';
@@ -62,6 +63,9 @@ export async function startNode(wish: NodeWish): Promise<ScriptedNode> {
     capacity: { cru: 2, mruBytes: wish.memoryBytes ?? GiB, sruBytes: 8 * GiB, hruBytes: 0 },
     class: wish.own?.class ?? 'unverified',
     endorsement: wish.own?.endorsement ?? null,
+    prices: FREE,
+    termsVersion: 0,
+    features: [],
     hardware: { board: '', processor: '', networkCards: [], disks: [] },
   } satisfies Offer);
   const signedOffer = signEnvelope('offer', offer, keys.signing);

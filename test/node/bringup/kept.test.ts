@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Offer } from '../../../src/capacity/spec.ts';
 import { openSelf } from '../../../src/node/bringup/identity.ts';
+import { FREE } from '../../../src/capacity/price.ts';
 import { renewOffer } from '../../../src/node/bringup/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { GRID } from '../../support/contracts.ts';
@@ -48,6 +49,9 @@ async function offerOf(changes: Partial<Offer> = {}) {
       capacity: CAPACITY,
       class: 'unverified',
       endorsement: null,
+      prices: FREE,
+      termsVersion: 0,
+      features: [],
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
       ...changes,
     },

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { FREE } from '../../../src/capacity/price.ts';
 import { type Resources, resourcesOf } from '../../../src/capacity/spec.ts';
 import { openContractStore } from '../../../src/contract/store.ts';
 import type { Heartbeat } from '../../../src/contract/receipt.ts';
@@ -111,6 +112,9 @@ async function openNode(
       capacity: CAPACITY,
       class: own.class,
       endorsement: own.endorsement,
+      prices: FREE,
+      termsVersion: 0,
+      features: [],
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
     },
   });
