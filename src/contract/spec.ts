@@ -6,6 +6,7 @@ import {
   type Resources,
   resourcesSchema,
 } from '../capacity/spec.ts';
+import { pricesSchema } from '../capacity/price.ts';
 import { credentialSchema } from '../attestation/spec.ts';
 import { containerSchema } from '../container/spec.ts';
 import { idSchema } from '../identity/document.ts';
@@ -36,6 +37,8 @@ export const contractSchema = z
     notAfterMs: z.int().positive(),
     /** The lowest class of node that it may run on. */
     requires: classSchema,
+    /** The prices that the tenant agrees to: those of the offer. */
+    price: pricesSchema,
     resources: resourcesSchema,
     workloads: z.array(workloadSchema).max(WORKLOADS_MAX),
   })

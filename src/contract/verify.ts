@@ -1,3 +1,4 @@
+import { isSamePrices, type Prices } from '../capacity/price.ts';
 import { isClassEnough } from '../capacity/class.ts';
 import { isShort, type NodeClass, type Resources, shortfall } from '../capacity/spec.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
@@ -19,6 +20,7 @@ export class ContractError extends ZosError<
   | 'TOO_EARLY'
   | 'EXPIRED'
   | 'OFFER_STALE'
+  | 'PRICE_OTHER'
   | 'NO_ROOM'
   | 'CLASS_TOO_LOW'
 > {}
@@ -44,8 +46,8 @@ export type NodeKnowledge = {
   readonly grid: string;
   readonly node: string;
   readonly nowMs: number;
-  /** SHA-256 of every offer payload that this node signed and still stands by. */
-  readonly offers: ReadonlySet<string>;
+  /** Prices by SHA-256 of every offer payload that this node signed and still stands by. */
+  readonly offers: ReadonlyMap<string, Prices>;
   /** What this node has to give in all, and what its other contracts hold of it. */
   readonly total: Resources;
   readonly usedByOthers: Resources;
@@ -114,7 +116,7 @@ export function judgeContract(
   refuseLowClass(contract, knowledge);
   // What the node holds already has its room; an offer that changed since takes nothing back.
   if (!isHeld) {
-    // 12: it builds on an offer that this node made.
+    // 12: it builds on an offer that this node made, at its prices.
     refuseStaleOffer(contract, knowledge);
     // 13: the node has the room.
     refuseNoRoom(contract, knowledge);
@@ -218,11 +220,25 @@ function refuseOutOfTime(contract: SignedContract, nowMs: number): void {
 }
 
 function refuseStaleOffer(contract: SignedContract, { offers }: NodeKnowledge): void {
-  if (offers.has(contract.offer)) return;
+  const asked = offers.get(contract.offer);
+  if (asked === undefined) {
+    throw new ContractError(
+      'OFFER_STALE',
+      'It builds on an offer that this node does not make; read its offer again and sign anew.',
+    );
+  }
+  const { price } = contract;
+  if (isSamePrices(price, asked)) return;
   throw new ContractError(
-    'OFFER_STALE',
-    'It builds on an offer that this node does not make; read its offer again and sign anew.',
+    'PRICE_OTHER',
+    `It agrees to ${priceText(price)}, and the offer that it names asks for ` +
+      `${priceText(asked)}; sign what the offer asks for.`,
+    { facts: { price, asked } },
   );
+}
+
+function priceText({ computeHourMicros, storageHourMicros, networkMicros }: Prices): string {
+  return `${computeHourMicros} a CU-hour, ${storageHourMicros} a SU-hour, ${networkMicros} an NU (in millionths)`;
 }
 
 function refuseNoRoom(contract: SignedContract, { total, usedByOthers }: NodeKnowledge): void {

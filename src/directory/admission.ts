@@ -1,4 +1,5 @@
 import type { NodeClass, Resources } from '../capacity/spec.ts';
+import type { Prices } from '../capacity/price.ts';
 import { judgeContract, type SignedContract } from '../contract/verify.ts';
 import { MiB } from '../lib/units.ts';
 import { RefusedError } from './errors.ts';
@@ -18,6 +19,7 @@ export type Books = {
         readonly id: string;
         readonly isJoined: boolean;
         readonly offerId: string;
+        readonly prices: Prices;
         readonly total: Resources;
         /** What all other contracts have booked of this node. */
         readonly usedByOthers: Resources;
@@ -56,7 +58,7 @@ export function decideAdmission(
     grid: contract.grid,
     node: before?.node ?? node.id,
     nowMs: books.nowMs,
-    offers: new Set([node.offerId]),
+    offers: new Map([[node.offerId, node.prices]]),
     total: node.total,
     usedByOthers: node.usedByOthers,
     held: before && newest && { tenant: before.tenant, ...newest },

@@ -1,4 +1,5 @@
 import type { NodeClass, Resources } from '../capacity/spec.ts';
+import type { Prices } from '../capacity/price.ts';
 import type { ContainerHave } from '../container/plan.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { Wants } from '../contract/wants.ts';
@@ -33,7 +34,12 @@ export type AgentParts = {
   readonly grid: string;
   readonly self: Self;
   /** SHA-256 of the payload of the node's offer, and what it holds. */
-  readonly offer: { readonly id: string; readonly total: Resources; readonly class: NodeClass };
+  readonly offer: {
+    readonly id: string;
+    readonly prices: Prices;
+    readonly total: Resources;
+    readonly class: NodeClass;
+  };
   readonly registration: NodeBody;
   readonly directory: Directory;
   /** The directory's id out of the signed release. */

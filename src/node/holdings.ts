@@ -1,4 +1,5 @@
 import { addResources, type NodeClass, NO_RESOURCES, type Resources } from '../capacity/spec.ts';
+import type { Prices } from '../capacity/price.ts';
 import type { ContractStore, Kept } from '../contract/store.ts';
 import {
   type NodeKnowledge,
@@ -49,6 +50,8 @@ export type HoldingsParts = {
   readonly node: string;
   /** SHA-256 of the payload of the offer that this node makes now. */
   readonly offer: string;
+  /** What that offer asks. */
+  readonly prices: Prices;
   readonly total: Resources;
   /** The class of this boot. */
   readonly class: NodeClass;
@@ -214,7 +217,7 @@ class Ledger implements Holdings {
   }
 
   #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs'> {
-    const { grid, node, offer, total, class: nodeClass } = this.#parts;
+    const { grid, node, offer, prices, total, class: nodeClass } = this.#parts;
     const others = [...this.held.values()].filter(({ id }) => id !== contract.id);
     const usedByOthers = others.reduce(
       (sum, { resources }) => addResources(sum, resources),
@@ -225,7 +228,7 @@ class Ledger implements Holdings {
     return {
       grid,
       node,
-      offers: new Set([offer]),
+      offers: new Map([[offer, prices]]),
       total,
       usedByOthers,
       held,

@@ -31,7 +31,7 @@ import { type Directory, openDirectory } from './bringup/directory.ts';
 import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
-import { renewOffer } from './bringup/offer.ts';
+import { renewOffer, type SignedOffer } from './bringup/offer.ts';
 import { openFloor } from './boot/floor.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
@@ -131,7 +131,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     sleep,
     chance: Math.random,
     log,
-    offer: { id: offer.id, total: resourcesOf(offer.offer.capacity), class: own.class },
+    offer: ownOffer(offer, own),
     attest: own.attest,
     registration: { identity: self.document, token, farmer, offer: offer.envelope },
     directory: directoryOf(ground),
@@ -148,6 +148,11 @@ async function gather(ground: Ground): Promise<AgentParts> {
     addresses: ownAddresses,
     clock: await openClock(),
   };
+}
+
+function ownOffer({ id, offer }: SignedOffer, own: OwnClass): AgentParts['offer'] {
+  const { prices, capacity } = offer;
+  return { id, prices, total: resourcesOf(capacity), class: own.class };
 }
 
 function directoryOf({ boot, ending }: Ground): Directory {

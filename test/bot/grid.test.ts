@@ -1,3 +1,4 @@
+import { FREE } from '../../src/capacity/price.ts';
 import { expect, test } from 'vitest';
 import { listNodes, openBooks } from '../../src/bot/grid.ts';
 import type { Contract } from '../../src/contract/spec.ts';
@@ -30,6 +31,7 @@ function offerOf(signer: Someone, cru = 2): Envelope {
     version: 1,
     capacity,
     class: 'unverified',
+    prices: FREE,
     endorsement: null,
     hardware,
   };
@@ -111,6 +113,7 @@ const FIRST: Contract = {
   notBeforeMs: NOW_MS,
   notAfterMs: NOW_MS + HOUR,
   requires: 'unverified',
+  price: FREE,
   resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
 };
 const first = signContract(FIRST, alice.keys.signing);

@@ -21,6 +21,7 @@ import {
   makeKnowledge,
   makePerson,
   NOW_MS,
+  PRICES,
 } from '../support/contracts.ts';
 
 const tenant = makePerson('tenant');
@@ -112,7 +113,13 @@ const REFUSED: [string, CarriedContract, Partial<NodeKnowledge>, string][] = [
   ],
   ['11 not yet', good, { nowMs: first.notBeforeMs - 1 }, 'TOO_EARLY'],
   ['11 over', good, { nowMs: first.notAfterMs }, 'EXPIRED'],
-  ['12 an offer that the node does not make', good, { offers: new Set() }, 'OFFER_STALE'],
+  ['12 an offer that the node does not make', good, { offers: new Map() }, 'OFFER_STALE'],
+  [
+    '12 other prices than the offer asks',
+    signedWith({ price: { ...PRICES, nuMicros: 1 } }),
+    {},
+    'PRICE_OTHER',
+  ],
   [
     '13 no room',
     good,
@@ -173,7 +180,7 @@ test.each([
 
 test('the version that is held is verified again, whatever became of its offer or the room', () => {
   const held = { tenant: tenant.id, version: 1, digest };
-  expect(verdict(good, { held, offers: new Set() })).toBe('verified');
+  expect(verdict(good, { held, offers: new Map() })).toBe('verified');
 });
 
 test('the next version grows out of the one that is held, and keeps its id', () => {

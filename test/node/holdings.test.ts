@@ -21,6 +21,7 @@ import {
   NODE_ID,
   NOW_MS,
   OFFER_ID,
+  PRICES,
 } from '../support/contracts.ts';
 import { makeReceipt } from '../support/directory.ts';
 
@@ -38,6 +39,7 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
     grid: GRID,
     node: NODE_ID,
     offer: OFFER_ID,
+    prices: PRICES,
     class: 'unverified',
     total: makeKnowledge().total,
     onBad: (what) => bad.push(what),

@@ -1,3 +1,4 @@
+import type { Prices } from '../../src/capacity/price.ts';
 import { NO_RESOURCES } from '../../src/capacity/spec.ts';
 import { signContract } from '../../src/contract/sign.ts';
 import type { Contract } from '../../src/contract/spec.ts';
@@ -11,6 +12,11 @@ export const NOW_MS = Date.UTC(2026, 10, 21, 12);
 export const GRID = 'test';
 export const NODE_ID = 'aa'.repeat(32);
 export const OFFER_ID = 'bb'.repeat(32);
+export const PRICES: Prices = {
+  computeHourMicros: 12_000,
+  storageHourMicros: 800,
+  networkMicros: 50_000,
+};
 
 export type Person = {
   readonly keys: SecretKeys;
@@ -39,6 +45,7 @@ export function makeContract(tenant: Person, changes: Partial<Contract> = {}): C
     notBeforeMs: NOW_MS - HOUR_MS,
     notAfterMs: NOW_MS + HOUR_MS,
     requires: 'unverified',
+    price: PRICES,
     resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB },
     workloads: [
       { kind: 'znet', name: 'net', peers: [{ node: 'cc'.repeat(32) }] },
@@ -75,7 +82,7 @@ export function makeKnowledge(changes: Partial<NodeKnowledge> = {}): NodeKnowled
     grid: GRID,
     node: NODE_ID,
     nowMs: NOW_MS,
-    offers: new Set([OFFER_ID]),
+    offers: new Map([[OFFER_ID, PRICES]]),
     total: { cpuMillis: 4000, memoryBytes: 2 * GiB, ssdBytes: 10 * GiB },
     usedByOthers: NO_RESOURCES,
     held: undefined,

@@ -16,7 +16,7 @@ import type { Capacity } from '../../src/capacity/spec.ts';
 import type { Contract } from '../../src/contract/spec.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { type Client, type NodeSigning, openClient } from '../../src/sdk/index.ts';
-import { carry, GRID, makeContract, makePerson, NOW_MS, type Person } from './contracts.ts';
+import { carry, GRID, makeContract, makePerson, NOW_MS, type Person, PRICES } from './contracts.ts';
 
 export type TestDirectory = AsyncDisposable & {
   readonly url: string;
@@ -138,6 +138,7 @@ export function makeOffer(node: Person, changes: Record<string, unknown> = {}): 
     version: 1,
     capacity: CAPACITY,
     class: 'unverified',
+    prices: PRICES,
     endorsement: null,
     hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
     ...changes,

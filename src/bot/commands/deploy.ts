@@ -112,7 +112,7 @@ async function planDeployment(world: World, question: PlanQuestion): Promise<Pla
     placement,
     grid: grid.name,
     tenant: self.identity.id,
-    offers: new Map(online.map(({ identity, offer }) => [identity.id, offer.id])),
+    offers: new Map(online.map(({ identity, offer }) => [identity.id, offer])),
     held: standing.held,
     nonces: new Map(nodes.map((node) => [node, toHex(randomBytes(16))])),
     nowMs,

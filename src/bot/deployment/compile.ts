@@ -1,3 +1,4 @@
+import { FREE, type Prices } from '../../capacity/price.ts';
 import type { Container } from '../../container/spec.ts';
 import { type Contract, neededResources, type Workload } from '../../contract/spec.ts';
 import { MINUTE_MS } from '../../lib/units.ts';
@@ -16,13 +17,16 @@ export type HeldContract = {
   readonly digest: string;
 };
 
+/** An offer by the SHA-256 of its payload, and what it asks. */
+export type NamedOffer = { readonly id: string; readonly prices: Prices };
+
 export type CompileQuestion = {
   readonly deployment: Deployment;
   readonly placement: Placement;
   readonly grid: string;
   readonly tenant: string;
-  /** Of each node of the placement: the SHA-256 of its offer's payload. */
-  readonly offers: ReadonlyMap<string, string>;
+  /** Of each node of the placement: the offer that its contract builds on. */
+  readonly offers: ReadonlyMap<string, NamedOffer>;
   /** By node id: what this deployment has there now. */
   readonly held: ReadonlyMap<string, HeldContract>;
   /** By node id: 32 hex digits by chance. */
@@ -65,6 +69,7 @@ function contractFor(node: string, question: CompileQuestion): Contract {
     ...here.map((wish) => containerOf(wish, question)),
   ];
   const before = held.get(node);
+  const offer = question.offers.get(node);
   return {
     grid: question.grid,
     id: before?.id ?? null,
@@ -72,11 +77,12 @@ function contractFor(node: string, question: CompileQuestion): Contract {
     previous: before?.digest ?? null,
     tenant: question.tenant,
     node,
-    offer: question.offers.get(node) ?? '',
+    offer: offer?.id ?? '',
     nonce: question.nonces.get(node) ?? '',
     notBeforeMs: nowMs - CLOCK_SKEW_MS,
     notAfterMs: nowMs + deployment.durationMs,
     requires: deployment.requires,
+    price: offer?.prices ?? FREE,
     resources: neededResources(workloads),
     workloads,
   };

@@ -1,3 +1,4 @@
+import type { Prices } from '../../capacity/price.ts';
 import { type Capacity, resourcesOf } from '../../capacity/spec.ts';
 import type { Cancellation } from '../../contract/spec.ts';
 import { ContractError, type SignedContract } from '../../contract/verify.ts';
@@ -76,6 +77,7 @@ function booksFor(sql: Sql, { contract, nowMs }: Entry, before: Row | undefined)
       id: node,
       isJoined: row['farm'] !== null,
       offerId: textIn(row, 'offer_id'),
+      prices: jsonIn(row, 'prices') as Prices,
       total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
       usedByOthers: bookedIn(sql, 'node = :node AND id <> :id', { node, id }),
       class: classIn(sql, row, nowMs),

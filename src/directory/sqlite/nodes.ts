@@ -121,11 +121,12 @@ function isNewer(before: Row, offer: Named<Offer>): boolean {
 function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): void {
   const { value, envelope } = offer;
   sql.run(
-    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, class)
-     VALUES (:id, :farm, :offerId, :version, :offer, :capacity, :class)
+    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, prices,
+       class)
+     VALUES (:id, :farm, :offerId, :version, :offer, :capacity, :prices, :class)
      ON CONFLICT (id) DO UPDATE SET farm = excluded.farm, offer_id = excluded.offer_id,
        offer_version = excluded.offer_version, offer = excluded.offer,
-       capacity = excluded.capacity, class = excluded.class`,
+       capacity = excluded.capacity, prices = excluded.prices, class = excluded.class`,
     {
       id: value.node,
       farm,
@@ -133,6 +134,7 @@ function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): v
       version: value.version,
       offer: JSON.stringify(envelope),
       capacity: JSON.stringify(value.capacity),
+      prices: JSON.stringify(value.prices),
       class: value.class,
     },
   );

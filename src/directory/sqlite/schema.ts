@@ -1,5 +1,5 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
@@ -34,6 +34,7 @@ CREATE TABLE nodes (
   offer_version INTEGER NOT NULL,
   offer TEXT NOT NULL,
   capacity TEXT NOT NULL,
+  prices TEXT NOT NULL,
   class TEXT NOT NULL,
   revision INTEGER NOT NULL DEFAULT 1
 ) STRICT;

@@ -6,6 +6,7 @@ import { compileContracts, type HeldContract } from '../../../src/bot/deployment
 import { type Placement, planPlacement } from '../../../src/bot/deployment/plan.ts';
 import type { ContainerWish, Deployment } from '../../../src/bot/deployment/spec.ts';
 import { HOUR_MS, MiB } from '../../../src/lib/units.ts';
+import { PRICES } from '../../support/contracts.ts';
 import { candidates, containers, wish } from './wishes.ts';
 
 const TENANT = '7e'.repeat(32);
@@ -32,7 +33,7 @@ function compile(
     placement,
     grid: 'lab',
     tenant: TENANT,
-    offers: new Map(nodes.map((node) => [node, '0f'.repeat(32)])),
+    offers: new Map(nodes.map((node) => [node, { id: '0f'.repeat(32), prices: PRICES }])),
     held,
     nonces: new Map(nodes.map((node) => [node, '01'.repeat(16)])),
     nowMs: 1_800_000_000_000,

@@ -179,7 +179,7 @@ class Agent {
       grid,
       node: id,
       nowMs: Date.now(),
-      offers: new Set([sha256Hex(untrustedPayload(signedOffer, 'offer'))]),
+      offers: new Map([[sha256Hex(untrustedPayload(signedOffer, 'offer')), offer.prices]]),
       total: resourcesOf(offer.capacity),
       usedByOthers: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
       held: this.#held.get(contract.id),

@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FREE } from '../../../src/capacity/price.ts';
 import { type Resources, resourcesOf } from '../../../src/capacity/spec.ts';
 import { openContractStore } from '../../../src/contract/store.ts';
 import type { Heartbeat } from '../../../src/contract/receipt.ts';
@@ -16,7 +15,7 @@ import { renewOffer, type SignedOffer } from '../../../src/node/bringup/offer.ts
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
 import { openPolicy } from '../../../src/node/turns/policy.ts';
-import { GRID } from '../contracts.ts';
+import { GRID, PRICES } from '../contracts.ts';
 import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from '../directory.ts';
 import { Machine } from './machine.ts';
 
@@ -111,8 +110,8 @@ async function openNode(
       node: self.identity.id,
       capacity: CAPACITY,
       class: own.class,
+      prices: PRICES,
       endorsement: own.endorsement,
-      prices: FREE,
       termsVersion: 0,
       features: [],
       hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
@@ -137,6 +136,7 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
     self,
     offer: {
       id: offer.id,
+      prices: offer.offer.prices,
       total: wish.total ?? resourcesOf(offer.offer.capacity),
       class: offer.offer.class,
     },
