@@ -14,8 +14,10 @@ import { StartError } from './errors.ts';
 import { openIdentity } from './keys.ts';
 import { openNotifier } from './notifier.ts';
 import { makeServer } from './server.ts';
+import { NO_RECORD } from './database/database.ts';
+import { openSqlite } from './database/sqlite.ts';
+import { openStore } from './sql/store.ts';
 import type { Store } from './store.ts';
-import { openSqliteStore } from './store-sqlite.ts';
 
 const USAGE = 'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE]';
 const SWEEP_EVERY_MS = SECOND_MS;
@@ -102,7 +104,9 @@ async function start(): Promise<void> {
   const log = openLog('directory');
   const own = openIdentity(folder);
   await using resources = new AsyncDisposableStack();
-  const store = openSqliteStore({ path: join(folder, 'directory.sqlite'), grid });
+  const store = openStore(
+    openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder: NO_RECORD }),
+  );
   resources.defer(store.close);
   const notifier = openNotifier();
   store.onChange(notifier.wake);

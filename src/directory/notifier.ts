@@ -7,7 +7,7 @@ export type Watch = {
 
 export type Notifier = {
   readonly watch: (node: string) => Watch;
-  readonly wake: (nodes: readonly string[]) => void;
+  readonly wake: (nodes: readonly string[] | 'all') => void;
   readonly close: () => void;
 };
 
@@ -29,7 +29,8 @@ export function openNotifier(): Notifier {
       };
     },
     wake: (nodes) => {
-      for (const node of nodes) for (const waiter of watched.get(node) ?? []) waiter.wake();
+      for (const node of nodes === 'all' ? watched.keys() : nodes)
+        for (const waiter of watched.get(node) ?? []) waiter.wake();
     },
     close: () => {
       for (const waiters of watched.values()) for (const waiter of waiters) waiter.close();

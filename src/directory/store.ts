@@ -52,7 +52,7 @@ export type ContractFilter = {
  */
 export type Store = {
   /** Called after a commit with the nodes whose wants changed, by this process or another. */
-  readonly onChange: (listener: (nodes: readonly string[]) => void) => void;
+  readonly onChange: (listener: (nodes: readonly string[] | 'all') => void) => void;
 
   readonly putIdentity: (identity: Carried<Identity>) => Promise<void>;
   readonly identity: (id: string) => Promise<Envelope | undefined>;
@@ -97,10 +97,11 @@ export type Store = {
   readonly wants: (node: string, nowMs: number) => Promise<Wants | undefined>;
   readonly revision: (node: string) => Promise<number | undefined>;
   /** Whether this nonce is the node's first; remembered until `untilMs`. */
-  readonly claimNonce: (
-    claim: { readonly node: string; readonly nonce: string; readonly untilMs: number },
-    nowMs: number,
-  ) => Promise<boolean>;
+  readonly claimNonce: (claim: {
+    readonly node: string;
+    readonly nonce: string;
+    readonly untilMs: number;
+  }) => Promise<boolean>;
 
   /** Takes what a node would take, unless it is older; throws `ArtifactError`. */
   readonly putRelease: (published: PublishedRelease) => Promise<Floor>;

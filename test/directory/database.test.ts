@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Database, openDatabase } from '../../src/directory/sqlite/database.ts';
+import { type Database, NO_RECORD } from '../../src/directory/database/database.ts';
+import { openSqlite } from '../../src/directory/database/sqlite.ts';
+import { all, one, run } from '../../src/directory/database/work.ts';
 
 function open(): AsyncDisposable & { database: Database } {
   const folder = mkdtempSync(join(tmpdir(), 'zos-database-'));
-  const database = openDatabase(join(folder, 'db'), 'test');
+  const database = openSqlite({ path: join(folder, 'db'), grid: 'test', recorder: NO_RECORD });
   return {
     database,
     [Symbol.asyncDispose]: async () => {
@@ -18,16 +20,16 @@ function open(): AsyncDisposable & { database: Database } {
 
 const PUT = 'INSERT INTO identities (id, envelope) VALUES (:id, :envelope)';
 
-function idsIn({ sql }: Database): unknown[] {
-  return sql.all('SELECT id FROM identities ORDER BY id').map(({ id }) => id);
+async function idsIn({ read }: Database): Promise<unknown[]> {
+  return (await read(all('SELECT id FROM identities ORDER BY id'))).map(({ id }) => id);
 }
 
 test('writes that share a transaction fail alone', async () => {
   await using opened = open();
   const { database } = opened;
   const put = async (id: string, isBroken = false) =>
-    database.write(({ run }) => {
-      run(PUT, { id, envelope: '{}' });
+    database.write(function* () {
+      yield* run(PUT, { id, envelope: '{}' });
       if (isBroken) throw new Error(`broken ${id}`);
       return id;
     });
@@ -41,44 +43,46 @@ test('writes that share a transaction fail alone', async () => {
     'Error: UNIQUE constraint failed: identities.id',
     'c',
   ]);
-  expect(idsIn(database)).toEqual(['a', 'c']);
+  expect(await idsIn(database)).toEqual(['a', 'c']);
 });
 
 test('a disk that is full refuses writes clearly, loses nothing, and reads go on', async () => {
   await using opened = open();
   const { database } = opened;
   const put = async (id: string, lengthBytes: number) =>
-    database.write(({ run }) => run(PUT, { id, envelope: 'x'.repeat(lengthBytes) }));
+    database.write(() => run(PUT, { id, envelope: 'x'.repeat(lengthBytes) }));
   await put('before', 10);
-  const pages = Number(database.sql.one('PRAGMA page_count')?.['page_count']);
-  database.sql.all(`PRAGMA max_page_count = ${pages + 2}`);
+  const pages = Number((await database.read(one('PRAGMA page_count')))?.['page_count']);
+  await database.read(all(`PRAGMA max_page_count = ${pages + 2}`));
   const outcomes = await Promise.allSettled([put('small', 10), put('large', 1_000_000)]);
   const large = outcomes[1];
   expect(large).toMatchObject({ status: 'rejected', reason: { code: 'STORE_FAILED' } });
-  expect(idsIn(database)).not.toContain('large');
-  expect(idsIn(database)).toContain('before');
-  database.sql.all('PRAGMA max_page_count = 1000000');
+  expect(await idsIn(database)).not.toContain('large');
+  expect(await idsIn(database)).toContain('before');
+  await database.read(all('PRAGMA max_page_count = 1000000'));
   await put('after', 1_000_000);
   // What was said to have failed is not there, and what was said to be written is.
   const kept = outcomes[0].status === 'fulfilled' ? ['small'] : [];
-  expect(idsIn(database)).toEqual(['after', 'before', ...kept]);
+  expect(await idsIn(database)).toEqual(['after', 'before', ...kept]);
 });
 
 test('who waits is woken after the commit, by what was kept only', async () => {
   await using opened = open();
   const { database } = opened;
-  const woken: string[][] = [];
-  database.onChange((nodes) => woken.push([...nodes]));
+  const woken: unknown[] = [];
+  database.onChange((nodes) => woken.push(nodes));
   await Promise.allSettled([
-    database.write(({ touch }) => {
+    database.write(function* ({ touch }) {
       touch('kept');
       touch('kept');
+      yield* [];
     }),
-    database.write(({ touch }) => {
+    database.write(function* ({ touch }) {
       touch('undone');
+      yield* run(PUT, { id: 'undone', envelope: '{}' });
       throw new Error('undone');
     }),
   ]);
-  await database.write(() => undefined);
+  await database.write(function* () {});
   expect(woken).toEqual([['kept']]);
 });

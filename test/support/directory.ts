@@ -8,7 +8,9 @@ import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
 import { openNotifier } from '../../src/directory/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
-import { openSqliteStore } from '../../src/directory/store-sqlite.ts';
+import { NO_RECORD } from '../../src/directory/database/database.ts';
+import { openSqlite } from '../../src/directory/database/sqlite.ts';
+import { openStore } from '../../src/directory/sql/store.ts';
 import { type Envelope, signEnvelope, untrustedPayload } from '../../src/identity/envelope.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { GiB, HOUR_MS } from '../../src/lib/units.ts';
@@ -47,7 +49,9 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
   const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
-  const store = openSqliteStore({ path: join(folder, 'directory.sqlite'), grid: GRID });
+  const store = openStore(
+    openSqlite({ path: join(folder, 'directory.sqlite'), grid: GRID, recorder: NO_RECORD }),
+  );
   const notifier = openNotifier();
   store.onChange(notifier.wake);
   const prover = openProver({

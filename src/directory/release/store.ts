@@ -2,8 +2,8 @@ import { checkLowest, type Floor, floorOf } from '../../artifact/release/floor.t
 import { checkExpiry, verifyMetadata } from '../../artifact/release/metadata.ts';
 import { checkMeasurements, filesOf } from '../../sdk/release.ts';
 import type { ReleaseBody } from '../../sdk/api.ts';
-import type { Row, Sql, Transaction } from '../sqlite/database.ts';
-import { jsonIn } from '../sqlite/rows.ts';
+import { one, run, type Row, type Work } from '../database/work.ts';
+import { jsonIn } from '../sql/rows.ts';
 
 export type PublishedRelease = {
   /** The root.json that this directory was started with. */
@@ -19,15 +19,15 @@ const RELEASE = 'SELECT * FROM releases WHERE id = 1';
  * refused. Who can write the table can make machines refuse what is good (a floor too high), or
  * take the memory away; no release gets a signature by it. Throws `ArtifactError`.
  */
-export function putRelease(transaction: Transaction, published: PublishedRelease): Floor {
+export function* putRelease(published: PublishedRelease): Work<Floor> {
   const { body } = published;
   const release = verifyMetadata(published.trustedRoot, filesOf(body));
   checkExpiry(release, published.nowMs);
   if (body.measurements !== null) checkMeasurements(release, body.measurements);
-  const before = lowestOf(transaction);
+  const before = yield* lowestOf();
   if (before !== null) checkLowest(release, [{ floor: before, by: 'this directory' }]);
   const floor = floorOf(release);
-  transaction.run(
+  yield* run(
     `INSERT INTO releases (id, floor, published) VALUES (1, :floor, :published)
      ON CONFLICT (id) DO UPDATE SET floor = excluded.floor, published = excluded.published`,
     { floor: JSON.stringify(floor), published: JSON.stringify(body) },
@@ -36,13 +36,13 @@ export function putRelease(transaction: Transaction, published: PublishedRelease
 }
 
 /** The versions of the newest release that was published here; `null` before the first. */
-export function lowestOf(sql: Sql): Floor | null {
-  const row: Row | undefined = sql.one(RELEASE);
+export function* lowestOf(): Work<Floor | null> {
+  const row: Row | undefined = yield* one(RELEASE);
   return row === undefined ? null : (jsonIn(row, 'floor') as Floor);
 }
 
 /** All of it as it was published, for whoever wants to check it too. */
-export function publishedOf(sql: Sql): ReleaseBody | null {
-  const row: Row | undefined = sql.one(RELEASE);
+export function* publishedOf(): Work<ReleaseBody | null> {
+  const row: Row | undefined = yield* one(RELEASE);
   return row === undefined ? null : (jsonIn(row, 'published') as ReleaseBody);
 }

@@ -1,24 +1,24 @@
 import { isForgiven, turnsAtOnce } from '../../rollout/plan.ts';
 import type { ReleaseKind } from '../../rollout/spec.ts';
 import { TURNS_SHOWN_MAX, type UpdatesAnswer } from '../../sdk/api.ts';
-import type { Sql } from '../sqlite/database.ts';
-import { numberIn, textIn } from '../sqlite/rows.ts';
+import { all, type Work } from '../database/work.ts';
+import { numberIn, textIn } from '../sql/rows.ts';
 import { carriedPolicyOf, farmerOf, policyOf } from './policies.ts';
 import { countNodes } from './turns.ts';
 
 /** A farm's policy, and how its nodes stand with each release. */
-export function updatesOf(sql: Sql, farm: string): UpdatesAnswer | undefined {
-  if (farmerOf(sql, farm) === undefined) return undefined;
-  const policy = policyOf(sql, farm);
-  const nodes = countNodes(sql, farm);
-  const rows = sql.all(
+export function* updatesOf(farm: string): Work<UpdatesAnswer | undefined> {
+  if ((yield* farmerOf(farm)) === undefined) return undefined;
+  const policy = yield* policyOf(farm);
+  const nodes = yield* countNodes(farm);
+  const rows = yield* all(
     'SELECT * FROM turns WHERE farm = :farm ORDER BY at_ms DESC, node LIMIT :limit',
     { farm, limit: TURNS_SHOWN_MAX },
   );
   return {
     farm,
     nodes,
-    updatePolicy: carriedPolicyOf(sql, farm) ?? null,
+    updatePolicy: (yield* carriedPolicyOf(farm)) ?? null,
     atOnce: turnsAtOnce(policy, nodes),
     turns: rows.map((row) => {
       const release = textIn(row, 'release');

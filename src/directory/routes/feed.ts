@@ -89,7 +89,7 @@ async function authorise(
   });
   spendOf(directory, node);
   const untilMs = signed.atMs + REQUEST_AGE_MS_MAX + SECOND_MS;
-  if (await store.claimNonce({ node, nonce: signed.nonce, untilMs }, nowMs())) return;
+  if (await store.claimNonce({ node, nonce: signed.nonce, untilMs })) return;
   throw new RequestError('REQUEST_REPLAYED', 'This very request came before; sign it anew.');
 }
 

@@ -6,7 +6,8 @@ import { MINUTE_MS } from '../../lib/units.ts';
 import { RefusedError } from '../errors.ts';
 import type { Carried } from '../store.ts';
 import { contractRow } from './contracts.ts';
-import type { Sql, Transaction } from './database.ts';
+import type { Transaction } from '../database/database.ts';
+import { one, run, type Work } from '../database/work.ts';
 import { putDocument } from './nodes.ts';
 import { envelopeOf, numberIn, textIn } from './rows.ts';
 import { revisionOf } from './wants.ts';
@@ -27,21 +28,20 @@ type Entry = {
 };
 
 /** Puts a question before its node: of a tenant about its contract, of anybody for a proof. */
-export function ask(transaction: Transaction, { question, asker, nowMs }: Entry): void {
+export function* ask(transaction: Transaction, { question, asker, nowMs }: Entry): Work<void> {
   const { id, node, tenant } = question.value;
   if (question.value.ask === 'logs') {
-    refuseStranger(transaction, question.value);
+    yield* refuseStranger(question.value);
   } else {
-    if (revisionOf(transaction, node) === undefined) {
+    if ((yield* revisionOf(node)) === undefined) {
       throw new RefusedError('NODE_UNKNOWN', 'No such node has registered; see who has.');
     }
-    putDocument(transaction, tenant, asker);
+    yield* putDocument(tenant, asker);
   }
-  transaction.run('DELETE FROM questions WHERE until_ms <= :nowMs', { nowMs });
-  if (transaction.one('SELECT 1 FROM questions WHERE id = :id', { id }) !== undefined) return;
-  refuseTooMany(transaction, question.value);
-  dropOldAnswers(transaction, tenant);
-  transaction.run(
+  if ((yield* one('SELECT 1 FROM questions WHERE id = :id', { id })) !== undefined) return;
+  yield* refuseTooMany(question.value, nowMs);
+  yield* dropOldAnswers(tenant);
+  yield* run(
     `INSERT INTO questions (id, node, tenant, until_ms, envelope)
      VALUES (:id, :node, :tenant, :untilMs, :envelope)`,
     {
@@ -55,11 +55,12 @@ export function ask(transaction: Transaction, { question, asker, nowMs }: Entry)
   transaction.touch(node);
 }
 
-function refuseStranger(
-  transaction: Transaction,
-  { contract, node, tenant }: Extract<AskedQuestion, { ask: 'logs' }>,
-): void {
-  const row = contractRow(transaction, contract);
+function* refuseStranger({
+  contract,
+  node,
+  tenant,
+}: Extract<AskedQuestion, { ask: 'logs' }>): Work<void> {
+  const row = yield* contractRow(contract);
   if (row === undefined || row['node'] !== node) {
     throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is on that node.');
   }
@@ -68,11 +69,13 @@ function refuseStranger(
   }
 }
 
-function refuseTooMany(transaction: Transaction, { tenant, node }: AskedQuestion): void {
-  const counts = transaction.one(
-    `SELECT COALESCE(SUM(tenant = :tenant), 0) AS asked, COALESCE(SUM(node = :node), 0) AS waiting
-     FROM questions WHERE (tenant = :tenant OR node = :node) AND answer IS NULL`,
-    { tenant, node },
+function* refuseTooMany({ tenant, node }: AskedQuestion, nowMs: number): Work<void> {
+  const counts = yield* one(
+    `SELECT COUNT(*) FILTER (WHERE tenant = :tenant) AS asked,
+       COUNT(*) FILTER (WHERE node = :node) AS waiting
+     FROM questions
+     WHERE (tenant = :tenant OR node = :node) AND answer IS NULL AND until_ms > :nowMs`,
+    { tenant, node, nowMs },
   );
   const isFull =
     numberIn(counts ?? {}, 'asked') >= TENANT_OPEN_MAX ||
@@ -84,30 +87,30 @@ function refuseTooMany(transaction: Transaction, { tenant, node }: AskedQuestion
   );
 }
 
-function dropOldAnswers(transaction: Transaction, tenant: string): void {
-  transaction.run(
+function* dropOldAnswers(tenant: string): Work<void> {
+  yield* run(
     `DELETE FROM questions WHERE id IN (
        SELECT id FROM questions WHERE tenant = :tenant AND answer IS NOT NULL
-       ORDER BY until_ms DESC LIMIT -1 OFFSET :kept
+       ORDER BY until_ms DESC LIMIT 1000 OFFSET :kept
      )`,
     { tenant, kept: TENANT_ANSWERS_MAX },
   );
 }
 
 /** Keeps the node's answer for the asker; only the first counts. */
-export function putAnswer(
+export function* putAnswer(
   transaction: Transaction,
   { value, envelope }: Carried<Answer>,
   nowMs: number,
-): void {
-  const row = transaction.one('SELECT node, answer FROM questions WHERE id = :id', {
+): Work<void> {
+  const row = yield* one('SELECT node, answer FROM questions WHERE id = :id', {
     id: value.question,
   });
   if (row === undefined) throw unknownQuestion();
   if (textIn(row, 'node') !== value.node) {
     throw new ContractError('NODE_FOREIGN', 'This question is to another node.');
   }
-  const changed = transaction.run(
+  const changed = yield* run(
     `UPDATE questions SET answer = :answer, until_ms = :untilMs
      WHERE id = :id AND answer IS NULL AND until_ms > :nowMs`,
     {
@@ -122,8 +125,8 @@ export function putAnswer(
 }
 
 /** The answer; `null` while there is none; `undefined` when there is no such open question. */
-export function answerOf(sql: Sql, id: string, nowMs: number): Envelope | null | undefined {
-  const row = sql.one('SELECT answer FROM questions WHERE id = :id AND until_ms > :nowMs', {
+export function* answerOf(id: string, nowMs: number): Work<Envelope | null | undefined> {
+  const row = yield* one('SELECT answer FROM questions WHERE id = :id AND until_ms > :nowMs', {
     id,
     nowMs,
   });
@@ -132,20 +135,23 @@ export function answerOf(sql: Sql, id: string, nowMs: number): Envelope | null |
 }
 
 /** Whether this nonce is the node's first in its time. */
-export function claimNonce(
-  transaction: Transaction,
-  claim: { readonly node: string; readonly nonce: string; readonly untilMs: number },
-  nowMs: number,
-): boolean {
-  transaction.run('DELETE FROM nonces WHERE until_ms <= :nowMs', { nowMs });
-  const { node, nonce, untilMs } = claim;
-  return (
-    transaction.run(
-      `INSERT INTO nonces (node, nonce, until_ms) VALUES (:node, :nonce, :untilMs)
-       ON CONFLICT DO NOTHING`,
-      { node, nonce, untilMs },
-    ) > 0
+export function* claimNonce(claim: {
+  readonly node: string;
+  readonly nonce: string;
+  readonly untilMs: number;
+}): Work<boolean> {
+  const changed = yield* run(
+    `INSERT INTO nonces (node, nonce, until_ms) VALUES (:node, :nonce, :untilMs)
+     ON CONFLICT DO NOTHING`,
+    claim,
   );
+  return changed > 0;
+}
+
+/** Forgets nonces and questions whose time is over. */
+export function* sweepQuestions(nowMs: number): Work<void> {
+  yield* run('DELETE FROM nonces WHERE until_ms <= :nowMs', { nowMs });
+  yield* run('DELETE FROM questions WHERE until_ms <= :nowMs', { nowMs });
 }
 
 function unknownQuestion(): RefusedError {

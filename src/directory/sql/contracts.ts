@@ -20,7 +20,8 @@ import {
 } from '../life.ts';
 import type { Carried } from '../store.ts';
 import { classIn } from '../attestation/proofs.ts';
-import type { Row, Sql, Transaction } from './database.ts';
+import type { Transaction } from '../database/database.ts';
+import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { putDocument } from './nodes.ts';
 import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
@@ -33,13 +34,13 @@ type Entry = {
 type Admitted = AdmissionAnswer & { readonly isNew: boolean };
 
 /** Decides on a contract and books it, in the one transaction that this is called in. */
-export function admitContract(transaction: Transaction, entry: Entry): Admitted {
+export function* admitContract(transaction: Transaction, entry: Entry): Work<Admitted> {
   const { value: contract, envelope } = entry.contract;
-  sweep(transaction, entry.nowMs);
+  yield* sweep(transaction, entry.nowMs);
   const text = JSON.stringify(envelope);
   const lengthBytes = text.length + JSON.stringify(entry.tenant).length;
-  const before = contractRow(transaction, contract.id);
-  const books = booksFor(transaction, entry, before);
+  const before = yield* contractRow(contract.id);
+  const books = yield* booksFor(entry, before);
   const isNew = decideAdmission(contract, lengthBytes, books) === 'append';
   const version: LifeVersion = {
     digest: contract.digest,
@@ -52,10 +53,10 @@ export function admitContract(transaction: Transaction, entry: Entry): Admitted 
     ? afterAdmission(books.contract?.life, version, entry.nowMs)
     : (books.contract?.life as Life);
   if (isNew) {
-    putDocument(transaction, contract.tenant, entry.tenant);
-    if (before === undefined) insertContract(transaction, contract, life);
-    else saveLife(transaction, contract, life);
-    appendVersion(transaction, { contract, version, text });
+    yield* putDocument(contract.tenant, entry.tenant);
+    if (before === undefined) yield* insertContract(contract, life);
+    else yield* saveLife(contract, life);
+    yield* appendVersion({ contract, version, text });
     transaction.touch(contract.node);
   }
   const { id, digest } = contract;
@@ -64,13 +65,13 @@ export function admitContract(transaction: Transaction, entry: Entry): Admitted 
 }
 
 /** The contract's row, if the directory has it. */
-export function contractRow(sql: Sql, id: string): Row | undefined {
-  return sql.one('SELECT * FROM contracts WHERE id = :id', { id });
+export function* contractRow(id: string): Work<Row | undefined> {
+  return yield* one('SELECT * FROM contracts WHERE id = :id', { id });
 }
 
-function booksFor(sql: Sql, { contract, nowMs }: Entry, before: Row | undefined): Books {
+function* booksFor({ contract, nowMs }: Entry, before: Row | undefined): Work<Books> {
   const { id, digest, node, tenant } = contract.value;
-  const row = sql.one('SELECT * FROM nodes WHERE id = :node', { node });
+  const row = yield* one('SELECT * FROM nodes WHERE id = :node', { node });
   return {
     nowMs,
     node: row && {
@@ -79,32 +80,38 @@ function booksFor(sql: Sql, { contract, nowMs }: Entry, before: Row | undefined)
       offerId: textIn(row, 'offer_id'),
       prices: jsonIn(row, 'prices') as Prices,
       total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
-      usedByOthers: bookedIn(sql, 'node = :node AND id <> :id', { node, id }),
-      class: classIn(sql, row, nowMs),
-      ...crowdOn(sql, { node, tenant, nowMs }),
+      usedByOthers: yield* bookedIn('node = :node AND id <> :id', { node, id }),
+      class: yield* classIn(row, nowMs),
+      ...(yield* crowdOn({ node, tenant, nowMs })),
     },
     contract: before && {
       tenant: textIn(before, 'tenant'),
       node: textIn(before, 'node'),
       life: jsonIn(before, 'life') as Life,
     },
-    wasHere: sql.one('SELECT 1 FROM versions WHERE digest = :digest', { digest }) !== undefined,
+    wasHere:
+      (yield* one('SELECT 1 FROM versions WHERE digest = :digest', { digest })) !== undefined,
   };
 }
 
 type Crowd = { contractCount: number; tenantContractCount: number; envelopesBytes: number };
 
-function crowdOn(
-  sql: Sql,
-  { node, tenant, nowMs }: { node: string; tenant: string; nowMs: number },
-): Crowd {
-  const booked = sql.one(
+function* crowdOn({
+  node,
+  tenant,
+  nowMs,
+}: {
+  node: string;
+  tenant: string;
+  nowMs: number;
+}): Work<Crowd> {
+  const booked = yield* one(
     `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own,
-       CAST(TOTAL(envelopes_bytes) AS INTEGER) AS bytes
+       CAST(COALESCE(SUM(envelopes_bytes), 0) AS BIGINT) AS bytes
      FROM contracts WHERE is_booked = 1 AND node = :node`,
     { node, tenant },
   );
-  const cancelled = sql.one(
+  const cancelled = yield* one(
     `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own
      FROM cancellations WHERE node = :node AND not_after_ms > :nowMs`,
     { node, tenant, nowMs },
@@ -116,26 +123,27 @@ function crowdOn(
   };
 }
 
-function insertContract(sql: Sql, contract: SignedContract, life: Life): void {
+function* insertContract(contract: SignedContract, life: Life): Work<void> {
   const { id, tenant, node } = contract;
-  sql.run(
+  yield* run(
     `INSERT INTO contracts (id, tenant, node, is_live, is_booked, state, life, cpu_millis,
        memory_bytes, ssd_bytes, envelopes_bytes, newest_version, not_after_ms)
      VALUES (:id, :tenant, :node, 0, 0, '', '', 0, 0, 0, 0, 0, 0)`,
     { id, tenant, node },
   );
-  saveLife(sql, contract, life);
+  yield* saveLife(contract, life);
 }
 
 /** Writes a contract's life, and everything that queries read of it, in one statement. */
-export function saveLife(sql: Sql, { id }: { readonly id: string }, life: Life): void {
+export function* saveLife({ id }: { readonly id: string }, life: Life): Work<void> {
   const booked = bookedResources(life);
   const versions = [life.held, life.pending].filter((version) => version !== null);
-  sql.run(
+  yield* run(
     `UPDATE contracts SET is_live = :isLive, is_booked = :isBooked, state = :state, life = :life,
        held = :held, pending = :pending, cpu_millis = :cpuMillis, memory_bytes = :memoryBytes,
        ssd_bytes = :ssdBytes, envelopes_bytes = :envelopesBytes, due_ms = :dueMs,
-       newest_version = MAX(newest_version, :newest), not_after_ms = MAX(not_after_ms, :end)
+       newest_version = CASE WHEN newest_version > :newest THEN newest_version ELSE :newest END,
+       not_after_ms = CASE WHEN not_after_ms > :end THEN not_after_ms ELSE :end END
      WHERE id = :id`,
     {
       id,
@@ -162,9 +170,9 @@ type Appended = {
   readonly text: string;
 };
 
-function appendVersion(sql: Sql, { contract, version, text }: Appended): void {
+function* appendVersion({ contract, version, text }: Appended): Work<void> {
   const { id, digest, tenant, node } = contract;
-  sql.run(
+  yield* run(
     `INSERT INTO versions (digest, contract, version, seq, life_version, envelope)
      VALUES (:digest, :id, :version, (SELECT COUNT(*) FROM versions WHERE contract = :id),
        :lifeVersion, :text)`,
@@ -174,7 +182,7 @@ function appendVersion(sql: Sql, { contract, version, text }: Appended): void {
     if (workload.kind !== 'znet') continue;
     const znet = znetIdOf(tenant, workload.name);
     for (const { node: peer } of workload.peers) {
-      sql.run(
+      yield* run(
         `INSERT INTO znet_peers (digest, znet, node, peer) VALUES (:digest, :znet, :node, :peer)`,
         { digest, znet, node, peer },
       );
@@ -183,13 +191,13 @@ function appendVersion(sql: Sql, { contract, version, text }: Appended): void {
 }
 
 /** Keeps a cancellation by the tenant of its contract, for its node to fetch. */
-export function cancelContract(
+export function* cancelContract(
   transaction: Transaction,
   { value, envelope }: Carried<Cancellation>,
   nowMs: number,
-): void {
-  sweep(transaction, nowMs);
-  const row = contractRow(transaction, value.contract);
+): Work<void> {
+  yield* sweep(transaction, nowMs);
+  const row = yield* contractRow(value.contract);
   if (row === undefined) {
     throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is here; check its id.');
   }
@@ -204,7 +212,7 @@ export function cancelContract(
   if (isOver(life) && life.state !== 'released') {
     throw new RefusedError('CONTRACT_OVER', `This contract is ${life.state} already.`);
   }
-  transaction.run(
+  yield* run(
     `INSERT INTO cancellations (contract, node, tenant, not_after_ms, envelope)
      VALUES (:contract, :node, :tenant, :notAfterMs, :envelope)`,
     {
@@ -215,23 +223,23 @@ export function cancelContract(
       envelope: JSON.stringify(envelope),
     },
   );
-  saveLife(transaction, { id: value.contract }, afterCancellation(life));
+  yield* saveLife({ id: value.contract }, afterCancellation(life));
   transaction.touch(value.node);
 }
 
 const SWEEP_ROWS_MAX = 1000;
 
 /** Carries out what is due by now; an index makes it nothing when nothing is. */
-export function sweep(transaction: Transaction, nowMs: number): void {
-  const rows = transaction.all(
+export function* sweep(transaction: Transaction, nowMs: number): Work<void> {
+  const rows = yield* all(
     'SELECT id, node, life FROM contracts WHERE due_ms <= :nowMs ORDER BY due_ms LIMIT :limit',
     { nowMs, limit: SWEEP_ROWS_MAX },
   );
   for (const row of rows) {
     const [id, node] = [textIn(row, 'id'), textIn(row, 'node')];
     const life = afterTime(jsonIn(row, 'life') as Life, nowMs);
-    saveLife(transaction, { id }, life);
-    if (isOver(life)) putZnetEnds(transaction, { contract: id, node, ends: [] });
+    yield* saveLife({ id }, life);
+    if (isOver(life)) yield* putZnetEnds(transaction, { contract: id, node, ends: [] });
     transaction.touch(node);
   }
 }

@@ -8,7 +8,8 @@ import { RefusedError } from '../errors.ts';
 import { followTurns } from '../rollout/turns.ts';
 import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';
 import { proofOf } from '../attestation/proofs.ts';
-import type { Row, Sql, Transaction } from './database.ts';
+import type { Transaction } from '../database/database.ts';
+import { all, one, run, type Row, type Work } from '../database/work.ts';
 import {
   bookedIn,
   envelopeIn,
@@ -21,27 +22,30 @@ import {
 } from './rows.ts';
 
 /** Keeps a document under its hash; the same hash never changes its document. */
-export function putIdentity(sql: Sql, { value, envelope }: Carried<Identity>): void {
-  putDocument(sql, value.id, envelope);
+export function* putIdentity({ value, envelope }: Carried<Identity>): Work<void> {
+  yield* putDocument(value.id, envelope);
 }
 
 /** As `putIdentity`, of a document whose id was checked elsewhere. */
-export function putDocument(sql: Sql, id: string, envelope: Envelope): void {
-  sql.run('INSERT INTO identities (id, envelope) VALUES (:id, :envelope) ON CONFLICT DO NOTHING', {
-    id,
-    envelope: JSON.stringify(envelope),
-  });
+export function* putDocument(id: string, envelope: Envelope): Work<void> {
+  yield* run(
+    'INSERT INTO identities (id, envelope) VALUES (:id, :envelope) ON CONFLICT DO NOTHING',
+    {
+      id,
+      envelope: JSON.stringify(envelope),
+    },
+  );
 }
 
 /** Somebody's document by their id. */
-export function identityOf(sql: Sql, id: string): Envelope | undefined {
-  return envelopeOf(sql.one('SELECT envelope FROM identities WHERE id = :id', { id }));
+export function* identityOf(id: string): Work<Envelope | undefined> {
+  return envelopeOf(yield* one('SELECT envelope FROM identities WHERE id = :id', { id }));
 }
 
 /** Keeps a farm under its hash. */
-export function putFarm(sql: Sql, { value, envelope }: Carried<Named<Farm>>): void {
+export function* putFarm({ value, envelope }: Carried<Named<Farm>>): Work<void> {
   const { id, farmer, name } = value;
-  sql.run(
+  yield* run(
     `INSERT INTO farms (id, farmer, name, envelope) VALUES (:id, :farmer, :name, :envelope)
      ON CONFLICT DO NOTHING`,
     { id, farmer, name, envelope: JSON.stringify(envelope) },
@@ -49,8 +53,8 @@ export function putFarm(sql: Sql, { value, envelope }: Carried<Named<Farm>>): vo
 }
 
 /** One page of all farms, oldest first. */
-export function farmsOf(sql: Sql, page: Page): PageOf<FarmAnswer> {
-  const rows = sql.all(
+export function* farmsOf(page: Page): Work<PageOf<FarmAnswer>> {
+  const rows = yield* all(
     'SELECT * FROM farms WHERE seq > :cursor ORDER BY seq LIMIT :limit + 1',
     page,
   );
@@ -63,33 +67,33 @@ export function farmsOf(sql: Sql, page: Page): PageOf<FarmAnswer> {
 }
 
 /** Registers a node, or takes its newer offer; a token counts once, for the node that used it. */
-export function registerNode(transaction: Transaction, entry: NodeEntry): Registration {
+export function* registerNode(transaction: Transaction, entry: NodeEntry): Work<Registration> {
   const { id } = entry.identity.value;
-  const before = transaction.one('SELECT * FROM nodes WHERE id = :id', { id });
-  putIdentity(transaction, entry.identity);
-  const farm = claimFarm(transaction, entry, before);
+  const before = yield* one('SELECT * FROM nodes WHERE id = :id', { id });
+  yield* putIdentity(entry.identity);
+  const farm = yield* claimFarm(entry, before);
   if (before === undefined || isNewer(before, entry.offer.value)) {
-    putNode(transaction, farm, entry.offer);
+    yield* putNode(farm, entry.offer);
     transaction.touch(id);
   } else if (farm !== before['farm']) {
-    transaction.run('UPDATE nodes SET farm = :farm WHERE id = :id', { farm, id });
+    yield* run('UPDATE nodes SET farm = :farm WHERE id = :id', { farm, id });
   }
   return { id, state: farm === null ? 'waiting-for-farmer' : 'joined', farm };
 }
 
-function claimFarm(sql: Sql, entry: NodeEntry, before: Row | undefined): string | null {
+function* claimFarm(entry: NodeEntry, before: Row | undefined): Work<string | null> {
   const joined = before === undefined ? null : textOrNullIn(before, 'farm');
   const { token, nowMs } = entry;
   if (token === null) return joined;
   const node = entry.identity.value.id;
-  const farm = sql.one('SELECT farmer FROM farms WHERE id = :farm', { farm: token.farm });
+  const farm = yield* one('SELECT farmer FROM farms WHERE id = :farm', { farm: token.farm });
   if (farm === undefined) {
     throw new RefusedError('FARM_UNKNOWN', 'No such farm is registered; create it first.');
   }
   if (farm['farmer'] !== token.farmer) {
     throw new FarmError('TOKEN_FOREIGN', 'This join token is not by the farmer of its farm.');
   }
-  const used = sql.one('SELECT node FROM tokens WHERE id = :id', { id: token.id });
+  const used = yield* one('SELECT node FROM tokens WHERE id = :id', { id: token.id });
   if (used !== undefined && used['node'] !== node) {
     throw new RefusedError(
       'TOKEN_USED',
@@ -103,7 +107,7 @@ function claimFarm(sql: Sql, entry: NodeEntry, before: Row | undefined): string 
   if (nowMs >= token.notAfterMs) {
     throw new FarmError('TOKEN_EXPIRED', 'This join token is past its end; ask for new media.');
   }
-  sql.run('INSERT INTO tokens (id, node) VALUES (:id, :node)', { id: token.id, node });
+  yield* run('INSERT INTO tokens (id, node) VALUES (:id, :node)', { id: token.id, node });
   return token.farm;
 }
 
@@ -118,11 +122,10 @@ function isNewer(before: Row, offer: Named<Offer>): boolean {
   );
 }
 
-function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): void {
+function* putNode(farm: string | null, offer: Carried<Named<Offer>>): Work<void> {
   const { value, envelope } = offer;
-  sql.run(
-    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, prices,
-       class)
+  yield* run(
+    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, prices, class)
      VALUES (:id, :farm, :offerId, :version, :offer, :capacity, :prices, :class)
      ON CONFLICT (id) DO UPDATE SET farm = excluded.farm, offer_id = excluded.offer_id,
        offer_version = excluded.offer_version, offer = excluded.offer,
@@ -140,18 +143,15 @@ function putNode(sql: Sql, farm: string | null, offer: Carried<Named<Offer>>): v
   );
 }
 
-/** Takes a sign of life unless a later one is there: one statement, so none is ever rolled back. */
-export function putHeartbeat(
-  transaction: Transaction,
-  heartbeat: Carried<Heartbeat>,
-  nowMs: number,
-): void {
+/** Takes a sign of life unless a later one is there: one statement, so none is ever undone. */
+export function* putHeartbeat(heartbeat: Carried<Heartbeat>, nowMs: number): Work<void> {
   const { node, seq } = heartbeat.value;
-  const changed = transaction.run(
+  const changed = yield* run(
     `INSERT INTO heartbeats (node, seq, last_seen_ms, payload, envelope)
      SELECT :node, :seq, :nowMs, :payload, :envelope FROM nodes WHERE id = :node
      ON CONFLICT (node) DO UPDATE SET seq = excluded.seq, last_seen_ms = excluded.last_seen_ms,
-       payload = excluded.payload, envelope = excluded.envelope WHERE excluded.seq > seq`,
+       payload = excluded.payload, envelope = excluded.envelope
+     WHERE excluded.seq > heartbeats.seq`,
     {
       node,
       seq,
@@ -161,10 +161,10 @@ export function putHeartbeat(
     },
   );
   if (changed > 0) {
-    followTurns(transaction, heartbeat.value, nowMs);
+    yield* followTurns(heartbeat.value, nowMs);
     return;
   }
-  const newest = transaction.one('SELECT seq FROM heartbeats WHERE node = :node', { node });
+  const newest = yield* one('SELECT seq FROM heartbeats WHERE node = :node', { node });
   if (newest === undefined) throw new RefusedError('NODE_UNKNOWN', 'Register the node first.');
   throw new RefusedError('HEARTBEAT_OLD', 'A later heartbeat of this node is here already.', {
     facts: { seq: numberIn(newest, 'seq') },
@@ -175,18 +175,20 @@ const NODES = `SELECT n.*, i.envelope AS identity, h.last_seen_ms, h.payload, h.
   FROM nodes n JOIN identities i ON i.id = n.id LEFT JOIN heartbeats h ON h.node = n.id`;
 
 /** One node as everybody sees it. */
-export function nodeOf(sql: Sql, id: string): NodeAnswer | undefined {
-  const row = sql.one(`${NODES} WHERE n.id = :id`, { id });
-  return row === undefined ? undefined : nodeIn(sql, row);
+export function* nodeOf(id: string): Work<NodeAnswer | undefined> {
+  const row = yield* one(`${NODES} WHERE n.id = :id`, { id });
+  return row === undefined ? undefined : yield* nodeIn(row);
 }
 
 /** One page of all nodes, oldest first. */
-export function nodesOf(sql: Sql, page: Page): PageOf<NodeAnswer> {
-  const rows = sql.all(`${NODES} WHERE n.seq > :cursor ORDER BY n.seq LIMIT :limit + 1`, page);
-  return pageOf(rows, page, (row) => nodeIn(sql, row));
+export function* nodesOf(page: Page): Work<PageOf<NodeAnswer>> {
+  const rows = yield* all(`${NODES} WHERE n.seq > :cursor ORDER BY n.seq LIMIT :limit + 1`, page);
+  const items: NodeAnswer[] = [];
+  for (const row of rows.slice(0, page.limit)) items.push(yield* nodeIn(row));
+  return { ...pageOf(rows, page, () => undefined), items };
 }
 
-function nodeIn(sql: Sql, row: Row): NodeAnswer {
+function* nodeIn(row: Row): Work<NodeAnswer> {
   const id = textIn(row, 'id');
   const farm = textOrNullIn(row, 'farm');
   return {
@@ -197,8 +199,8 @@ function nodeIn(sql: Sql, row: Row): NodeAnswer {
     offer: envelopeIn(row, 'offer'),
     offerId: textIn(row, 'offer_id'),
     capacity: jsonIn(row, 'capacity') as Capacity,
-    used: bookedIn(sql, 'node = :id', { id }),
-    proof: proofOf(sql, id, textIn(row, 'offer_id')),
+    used: yield* bookedIn('node = :id', { id }),
+    proof: yield* proofOf(id, textIn(row, 'offer_id')),
     heartbeat:
       row['payload'] === null
         ? null

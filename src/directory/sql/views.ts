@@ -1,34 +1,36 @@
 import { type ContractAnswer, type ContractSummary, VERSIONS_SHOWN_MAX } from '../../sdk/api.ts';
 import { type Life, type LifeVersion, versionState } from '../life.ts';
 import type { ContractFilter, Page, PageOf } from '../store.ts';
-import type { Row, Sql } from './database.ts';
+import { all, one, type Row, type Work } from '../database/work.ts';
 import { envelopeIn, envelopeOf, jsonIn, numberIn, pageOf, resourcesIn, textIn } from './rows.ts';
 
 /** One contract with everything that was signed about it. */
-export function contractOf(sql: Sql, id: string): ContractAnswer | undefined {
-  const row = sql.one(
+export function* contractOf(id: string): Work<ContractAnswer | undefined> {
+  const row = yield* one(
     `SELECT c.*, i.envelope AS tenant_identity FROM contracts c
      JOIN identities i ON i.id = c.tenant WHERE c.id = :id`,
     { id },
   );
   if (row === undefined) return undefined;
   const life = jsonIn(row, 'life') as Life;
-  const receipt = envelopeOf(sql.one('SELECT envelope FROM receipts WHERE contract = :id', { id }));
-  const cancellation = sql.one('SELECT envelope FROM cancellations WHERE contract = :id', { id });
+  const receipt = envelopeOf(
+    yield* one('SELECT envelope FROM receipts WHERE contract = :id', { id }),
+  );
+  const cancellation = yield* one('SELECT envelope FROM cancellations WHERE contract = :id', {
+    id,
+  });
+  const versions = yield* all(
+    `SELECT life_version, envelope FROM versions WHERE contract = :id
+     ORDER BY seq DESC LIMIT :limit`,
+    { id, limit: VERSIONS_SHOWN_MAX },
+  );
   return {
     ...summaryIn(row),
-    versions: sql
-      .all(
-        `SELECT life_version, envelope FROM versions WHERE contract = :id
-         ORDER BY seq DESC LIMIT :limit`,
-        { id, limit: VERSIONS_SHOWN_MAX },
-      )
-      .toReversed()
-      .map((versionRow) => {
-        const { version, digest } = jsonIn(versionRow, 'life_version') as LifeVersion;
-        const state = versionState(life, { version, digest });
-        return { version, digest, state, contract: envelopeIn(versionRow, 'envelope') };
-      }),
+    versions: versions.toReversed().map((versionRow) => {
+      const { version, digest } = jsonIn(versionRow, 'life_version') as LifeVersion;
+      const state = versionState(life, { version, digest });
+      return { version, digest, state, contract: envelopeIn(versionRow, 'envelope') };
+    }),
     tenantIdentity: envelopeIn(row, 'tenant_identity'),
     cancellation: envelopeOf(cancellation) ?? null,
     receipts: receipt === undefined ? [] : [receipt],
@@ -36,14 +38,14 @@ export function contractOf(sql: Sql, id: string): ContractAnswer | undefined {
 }
 
 /** One page of contracts, oldest first, of one tenant or node or both. */
-export function contractsOf(sql: Sql, filter: ContractFilter, page: Page): PageOf<ContractSummary> {
+export function* contractsOf(filter: ContractFilter, page: Page): Work<PageOf<ContractSummary>> {
   const { tenant, node } = filter;
   const where = [
     'seq > :cursor',
     ...(tenant === undefined ? [] : ['tenant = :tenant']),
     ...(node === undefined ? [] : ['node = :node']),
   ].join(' AND ');
-  const rows = sql.all(`SELECT * FROM contracts WHERE ${where} ORDER BY seq LIMIT :limit + 1`, {
+  const rows = yield* all(`SELECT * FROM contracts WHERE ${where} ORDER BY seq LIMIT :limit + 1`, {
     ...page,
     ...(tenant === undefined ? {} : { tenant }),
     ...(node === undefined ? {} : { node }),

@@ -4,52 +4,56 @@ import { RefusedError } from '../errors.ts';
 import { afterReceipt, isOver, type Life, type LifeVersion } from '../life.ts';
 import type { Carried } from '../store.ts';
 import { contractRow, saveLife, sweep } from './contracts.ts';
-import type { Sql, Transaction } from './database.ts';
+import type { Transaction } from '../database/database.ts';
+import { one, run, type Work } from '../database/work.ts';
 import { jsonIn, numberIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
 
 /** Takes a node's word about a contract of its own, unless a later one is here. */
-export function putReceipt(
+export function* putReceipt(
   transaction: Transaction,
   { value: receipt, envelope }: Carried<Receipt>,
   nowMs: number,
-): void {
-  sweep(transaction, nowMs);
-  const row = contractRow(transaction, receipt.contract);
+): Work<void> {
+  yield* sweep(transaction, nowMs);
+  const row = yield* contractRow(receipt.contract);
   if (row === undefined) {
     throw new ContractError('CONTRACT_UNKNOWN', 'The directory has no such contract.');
   }
   if (row['node'] !== receipt.node) {
     throw new ContractError('NODE_FOREIGN', 'This contract is on another node than the signer.');
   }
-  const said = versionOf(transaction, receipt);
+  const said = yield* versionOf(receipt);
   if (said === undefined) {
     throw new ContractError('CONTRACT_UNKNOWN', 'The directory has no such version of it.');
   }
   const text = JSON.stringify(envelope);
   // One statement, so that an older receipt never replaces a newer one.
-  const changed = transaction.run(
+  const changed = yield* run(
     `INSERT INTO receipts (contract, node, seq, envelope) VALUES (:contract, :node, :seq, :text)
      ON CONFLICT (contract) DO UPDATE SET seq = excluded.seq, envelope = excluded.envelope
-     WHERE excluded.seq > seq`,
+     WHERE excluded.seq > receipts.seq`,
     { contract: receipt.contract, node: receipt.node, seq: receipt.seq, text },
   );
-  if (changed === 0) return refuseUnlessSame(transaction, receipt, text);
+  if (changed === 0) {
+    yield* refuseUnlessSame(receipt, text);
+    return;
+  }
   const before = jsonIn(row, 'life') as Life;
   const after = afterReceipt(before, receipt.state, said);
-  saveLife(transaction, { id: receipt.contract }, after);
+  yield* saveLife({ id: receipt.contract }, after);
   const isChanged =
     after.held?.digest !== before.held?.digest ||
     after.pending?.digest !== before.pending?.digest ||
     after.state !== before.state;
   if (isChanged) transaction.touch(receipt.node);
   const ends = isOver(after) ? [] : receipt.znetEnds;
-  putZnetEnds(transaction, { contract: receipt.contract, node: receipt.node, ends });
+  yield* putZnetEnds(transaction, { contract: receipt.contract, node: receipt.node, ends });
 }
 
 /** The newest version of that number: one that was dropped may have left its number to another. */
-function versionOf(sql: Sql, { contract, version }: Receipt): LifeVersion | undefined {
-  const row = sql.one(
+function* versionOf({ contract, version }: Receipt): Work<LifeVersion | undefined> {
+  const row = yield* one(
     `SELECT life_version FROM versions WHERE contract = :contract AND version = :version
      ORDER BY seq DESC LIMIT 1`,
     { contract, version },
@@ -58,8 +62,8 @@ function versionOf(sql: Sql, { contract, version }: Receipt): LifeVersion | unde
 }
 
 /** The same receipt again is no error: its answer may have been lost. */
-function refuseUnlessSame(sql: Sql, receipt: Receipt, text: string): void {
-  const row = sql.one('SELECT seq, envelope FROM receipts WHERE contract = :contract', {
+function* refuseUnlessSame(receipt: Receipt, text: string): Work<void> {
+  const row = yield* one('SELECT seq, envelope FROM receipts WHERE contract = :contract', {
     contract: receipt.contract,
   });
   if (row?.['envelope'] === text) return;

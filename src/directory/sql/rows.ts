@@ -1,7 +1,7 @@
 import type { Resources } from '../../capacity/spec.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import type { Page, PageOf } from '../store.ts';
-import type { Row, Sql, SqlValues } from './database.ts';
+import { one, type Row, type Values, type Work } from '../database/work.ts';
 
 /** A column that the schema makes a text. */
 export function textIn(row: Row, column: string): string {
@@ -41,15 +41,20 @@ export function envelopeOf(row: Row | undefined, column = 'envelope'): Envelope 
  * What the contracts that `where` picks have booked. Summed as floating point, for whole numbers
  * may overflow: a node can offer what it likes, and must not break the list for all.
  */
-export function bookedIn(sql: Sql, where: string, values: SqlValues): Resources {
+export function* bookedIn(where: string, values: Values): Work<Resources> {
   const sum = (column: string): string =>
-    `CAST(MIN(TOTAL(${column}), 9007199254740991) AS INTEGER) AS ${column}`;
+    `COALESCE(SUM(CAST(${column} AS DOUBLE PRECISION)), 0) AS ${column}`;
   const columns = ['cpu_millis', 'memory_bytes', 'ssd_bytes'].map((column) => sum(column));
-  const row = sql.one(
+  const row = yield* one(
     `SELECT ${columns.join(', ')} FROM contracts WHERE is_booked = 1 AND ${where}`,
     values,
   );
-  return resourcesIn(row ?? {});
+  const booked = resourcesIn(row ?? {});
+  return {
+    cpuMillis: Math.min(booked.cpuMillis, Number.MAX_SAFE_INTEGER),
+    memoryBytes: Math.min(booked.memoryBytes, Number.MAX_SAFE_INTEGER),
+    ssdBytes: Math.min(booked.ssdBytes, Number.MAX_SAFE_INTEGER),
+  };
 }
 
 /** The three columns of what a contract has booked. */
@@ -62,7 +67,7 @@ export function resourcesIn(row: Row): Resources {
 }
 
 /** A page out of rows that were asked for one more than it holds, in the order of `seq`. */
-export function pageOf<T>(rows: Row[], page: Page, read: (row: Row) => T): PageOf<T> {
+export function pageOf<T>(rows: readonly Row[], page: Page, read: (row: Row) => T): PageOf<T> {
   const shown = rows.slice(0, page.limit);
   const last = shown.at(-1);
   const next = rows.length > page.limit && last !== undefined ? numberIn(last, 'seq') : null;

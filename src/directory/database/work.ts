@@ -1,0 +1,77 @@
+/** A row as it was read: texts, numbers, bytes and nulls, by the name of their column. */
+export type Row = Readonly<Record<string, unknown>>;
+export type Value = string | number | null | Uint8Array;
+/** What stands for the `:names` of a text; values never stand in the text itself. */
+export type Values = Readonly<Record<string, Value>>;
+
+export type Statement = { readonly text: string; readonly values: Values };
+export type Answer = { readonly rows: readonly Row[]; readonly changed: number };
+
+/**
+ * Store code, written once for every database: a generator that yields statements, several at a
+ * time where one does not need the other's answer, and is given their answers. Whoever drives it
+ * decides whether that happens at once (SQLite) or over a connection (PostgreSQL). It may be run
+ * again from its start, so it changes nothing but through its statements and its transaction.
+ */
+export type Work<T> = Generator<readonly Statement[], T, readonly Answer[]>;
+
+const NOTHING: Answer = { rows: [], changed: 0 };
+
+/** Changes rows, and says how many. */
+export function* run(text: string, values: Values = {}): Work<number> {
+  const [answer = NOTHING] = yield [{ text, values }];
+  return answer.changed;
+}
+
+/** The first row, if there is one. */
+export function* one(text: string, values: Values = {}): Work<Row | undefined> {
+  const [answer = NOTHING] = yield [{ text, values }];
+  return answer.rows[0];
+}
+
+/** All rows; the text bounds how many. */
+export function* all(text: string, values: Values = {}): Work<readonly Row[]> {
+  const [answer = NOTHING] = yield [{ text, values }];
+  return answer.rows;
+}
+
+/** Several statements on one way to the database and back, in their order. */
+export function* together(...statements: readonly Statement[]): Work<readonly Answer[]> {
+  return yield statements;
+}
+
+/** Runs work to its end at once, for a database that answers at once. */
+export function drive<T>(work: Work<T>, answer: (statement: Statement) => Answer): T {
+  let step = work.next();
+  while (step.done !== true) {
+    const statements = step.value;
+    let answers: Answer[];
+    try {
+      answers = statements.map((statement) => answer(statement));
+    } catch (error) {
+      step = work.throw(error);
+      continue;
+    }
+    step = work.next(answers);
+  }
+  return step.value;
+}
+
+/** As `drive`, for a database that is asked over a connection. */
+export async function driveAsync<T>(
+  work: Work<T>,
+  answer: (statements: readonly Statement[]) => Promise<readonly Answer[]>,
+): Promise<T> {
+  let step = work.next();
+  while (step.done !== true) {
+    let answers: readonly Answer[];
+    try {
+      answers = await answer(step.value);
+    } catch (error) {
+      step = work.throw(error);
+      continue;
+    }
+    step = work.next(answers);
+  }
+  return step.value;
+}

@@ -1,0 +1,74 @@
+import { putProof } from '../attestation/proofs.ts';
+import type { Database } from '../database/database.ts';
+import { lowestOf, publishedOf, putRelease } from '../release/store.ts';
+import { farmerOf, putUpdatePolicy } from '../rollout/policies.ts';
+import { lengthenTurns, sweepTurns, takeTurn } from '../rollout/turns.ts';
+import { updatesOf } from '../rollout/view.ts';
+import type { Store } from '../store.ts';
+import { admitContract, cancelContract, sweep } from './contracts.ts';
+import {
+  farmsOf,
+  identityOf,
+  nodeOf,
+  nodesOf,
+  putFarm,
+  putHeartbeat,
+  putIdentity,
+  registerNode,
+} from './nodes.ts';
+import { answerOf, ask, claimNonce, putAnswer, sweepQuestions } from './questions.ts';
+import { putReceipt } from './receipts.ts';
+import { contractOf, contractsOf } from './views.ts';
+import { revisionOf, wantsOf } from './wants.ts';
+
+/** The store in a database; what books or records is a `write`, what a node says often a `note`. */
+export function openStore({ read, write, note, onChange, close }: Database): Store {
+  let isAwake = false;
+  return {
+    onChange,
+    putIdentity: async (identity) => write(() => putIdentity(identity)),
+    identity: async (id) => read(identityOf(id)),
+    putFarm: async (farm, farmer) =>
+      write(function* () {
+        yield* putIdentity(farmer);
+        yield* putFarm(farm);
+      }),
+    farms: async (page) => read(farmsOf(page)),
+    farmer: async (farm) => read(farmerOf(farm)),
+    putUpdatePolicy: async (policy) => write((transaction) => putUpdatePolicy(transaction, policy)),
+    takeTurn: async (wish, nowMs) => write(() => takeTurn(wish, nowMs)),
+    updates: async (farm) => read(updatesOf(farm)),
+    registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
+    node: async (id) => read(nodeOf(id)),
+    nodes: async (page) => read(nodesOf(page)),
+    putProof: async (node, proof) => note(() => putProof(node, proof)),
+    putHeartbeat: async (heartbeat, nowMs) => note(() => putHeartbeat(heartbeat, nowMs)),
+    admitContract: async (entry) => write((transaction) => admitContract(transaction, entry)),
+    contract: async (id) => read(contractOf(id)),
+    contracts: async (filter, page) => read(contractsOf(filter, page)),
+    cancelContract: async (cancellation, nowMs) =>
+      write((transaction) => cancelContract(transaction, cancellation, nowMs)),
+    putReceipt: async (receipt, nowMs) =>
+      write((transaction) => putReceipt(transaction, receipt, nowMs)),
+    ask: async (entry) => note((transaction) => ask(transaction, entry)),
+    putAnswer: async (answer, nowMs) =>
+      note((transaction) => putAnswer(transaction, answer, nowMs)),
+    answer: async (question, nowMs) => read(answerOf(question, nowMs)),
+    wants: async (node, nowMs) => read(wantsOf(node, nowMs)),
+    revision: async (node) => read(revisionOf(node)),
+    claimNonce: async (claim) => note(() => claimNonce(claim)),
+    putRelease: async (published) => write(() => putRelease(published)),
+    lowestRelease: async () => read(lowestOf()),
+    publishedRelease: async () => read(publishedOf()),
+    sweep: async (nowMs) => {
+      await write(function* (transaction) {
+        yield* sweep(transaction, nowMs);
+        yield* sweepQuestions(nowMs);
+        if (isAwake) yield* sweepTurns(nowMs);
+        else yield* lengthenTurns(nowMs);
+      });
+      isAwake = true;
+    },
+    close,
+  };
+}

@@ -1,0 +1,112 @@
+import type { Wants } from '../../contract/wants.ts';
+import { KiB, MiB } from '../../lib/units.ts';
+import { all, one, type Work } from '../database/work.ts';
+import { carriedPolicyOf } from '../rollout/policies.ts';
+import { envelopeIn, numberIn, textIn, textOrNullIn } from './rows.ts';
+
+const QUESTIONS_MAX = 256;
+const PEERS_MAX = 4096;
+/** What peers may say is bounded in all, for a node's feed has to stay readable. */
+const PEER_RECEIPT_BYTES_MAX = 32 * KiB;
+const PEERS_BYTES_MAX = 8 * MiB;
+
+/** The number that grows with every change of a node's wants. */
+export function* revisionOf(node: string): Work<number | undefined> {
+  const row = yield* one('SELECT revision FROM nodes WHERE id = :node', { node });
+  return row === undefined ? undefined : numberIn(row, 'revision');
+}
+
+/** Everything that a node shall have, as the books stand now. */
+export function* wantsOf(node: string, nowMs: number): Work<Wants | undefined> {
+  const revision = yield* revisionOf(node);
+  if (revision === undefined) return undefined;
+  return {
+    revision,
+    contracts: yield* contractsOf(node),
+    cancellations: yield* cancellationsOf(node, nowMs),
+    peers: yield* peersOf(node),
+    ...(yield* policyFor(node)),
+    questions: yield* questionsOf(node, nowMs),
+  };
+}
+
+function* cancellationsOf(node: string, nowMs: number): Work<Wants['cancellations']> {
+  const rows = yield* all(
+    `SELECT c.envelope, i.envelope AS tenant FROM cancellations c
+     JOIN identities i ON i.id = c.tenant WHERE c.node = :node AND c.not_after_ms > :nowMs`,
+    { node, nowMs },
+  );
+  return rows.map((row) => ({
+    cancellation: envelopeIn(row, 'envelope'),
+    tenant: envelopeIn(row, 'tenant'),
+  }));
+}
+
+function* questionsOf(node: string, nowMs: number): Work<Wants['questions']> {
+  const rows = yield* all(
+    `SELECT q.envelope, i.envelope AS tenant FROM questions q
+     JOIN identities i ON i.id = q.tenant
+     WHERE q.node = :node AND q.until_ms > :nowMs AND q.answer IS NULL
+     ORDER BY q.until_ms LIMIT :limit`,
+    { node, nowMs, limit: QUESTIONS_MAX },
+  );
+  return rows.map((row) => ({
+    question: envelopeIn(row, 'envelope'),
+    tenant: envelopeIn(row, 'tenant'),
+  }));
+}
+
+function* policyFor(node: string): Work<Pick<Wants, 'updatePolicy'>> {
+  const row = yield* one('SELECT farm FROM nodes WHERE id = :node', { node });
+  const updatePolicy = yield* carriedPolicyOf(row === undefined ? null : textOrNullIn(row, 'farm'));
+  return updatePolicy === undefined ? {} : { updatePolicy };
+}
+
+/** The version that the node holds, to start from, and the one that waits for its word. */
+function* contractsOf(node: string): Work<Wants['contracts']> {
+  const rows = yield* all(
+    `SELECT v.envelope, i.envelope AS tenant FROM contracts c
+     JOIN versions v ON v.digest IN (c.held, c.pending)
+     JOIN identities i ON i.id = c.tenant
+     WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 ORDER BY c.seq, v.version`,
+    { node },
+  );
+  return rows.map((row) => ({
+    contract: envelopeIn(row, 'envelope'),
+    tenant: envelopeIn(row, 'tenant'),
+  }));
+}
+
+const PEERS_AT_ONCE = 256;
+const PEERS = `SELECT DISTINCT r.contract, r.envelope, i.envelope AS node FROM contracts mine
+  JOIN znet_peers named ON named.digest IN (mine.held, mine.pending)
+  JOIN znet_ends e ON e.znet = named.znet AND e.node = named.peer
+  JOIN contracts theirs ON theirs.id = e.contract AND theirs.tenant = mine.tenant
+    AND theirs.is_booked = 1
+  JOIN receipts r ON r.contract = theirs.id
+  JOIN identities i ON i.id = named.peer
+  WHERE mine.node = :node AND mine.is_booked = 1 AND mine.is_live = 1
+    AND r.contract > :after AND LENGTH(r.envelope) <= :bytesMax
+  ORDER BY r.contract LIMIT ${PEERS_AT_ONCE}`;
+
+/**
+ * Receipts of the nodes that this node's live contracts name as peers, where they hold an end of
+ * that znet. Its id is a hash over its tenant, and the receipt's contract has to be the same
+ * tenant's: no node can put itself forward as the peer of a stranger.
+ */
+function* peersOf(node: string): Work<Wants['peers']> {
+  const peers: Wants['peers'] = [];
+  let lengthBytes = 0;
+  let after = '';
+  while (peers.length < PEERS_MAX) {
+    const rows = yield* all(PEERS, { node, after, bytesMax: PEER_RECEIPT_BYTES_MAX });
+    for (const row of rows) {
+      lengthBytes += textIn(row, 'envelope').length + textIn(row, 'node').length;
+      if (lengthBytes > PEERS_BYTES_MAX) return peers;
+      peers.push({ receipt: envelopeIn(row, 'envelope'), node: envelopeIn(row, 'node') });
+      after = textIn(row, 'contract');
+    }
+    if (rows.length < PEERS_AT_ONCE) return peers;
+  }
+  return peers;
+}
