@@ -16,6 +16,7 @@ import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
 import { addFarm } from './farm/program.ts';
 import type { Terminal } from './terminal.ts';
+import { addWitness } from './witness/program.ts';
 import type { World } from './world.ts';
 
 /** What `main.ts` knows of the process and the machine. */
@@ -94,6 +95,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   addFarm(program, world);
   addDeployments(program, world);
   addVerify(program, world, ended);
+  addWitness(program, world);
   addFiles(program, world);
   addHandedOver(program, world, ended);
   return program;

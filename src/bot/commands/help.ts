@@ -139,3 +139,13 @@ Example:
 and as the first line of a deployment file:
   # yaml-language-server: $schema=deployment.schema.json
 `;
+
+export const WITNESS = `
+Examples:
+  $ zos witness --data ./witness --listen 192.0.2.7:8100
+  $ zos witness --data ./witness --log 'dev.zos/record+1a2b3c4d+AS...'
+
+It prints its verifier key, which the directory and everybody's policy name it by. A log may be
+named while it runs, by the second command. It signs a log's new checkpoint only when that holds all
+that it signed before, and only after it is on the disk (c2sp.org/tlog-witness).
+`;
