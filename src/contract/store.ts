@@ -3,13 +3,23 @@ import { z } from 'zod';
 import { syncFolder, writeDurably } from '../host/files.ts';
 import { ENVELOPE_BYTES_MAX, type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
+import { type CarriedPlace, placed } from './place.ts';
 
 /** The kinds of signed things a node keeps, each with the identity that signed it. */
 export const KEPT_KINDS = ['contract', 'cancellation', 'peer'] as const;
 export type KeptKind = (typeof KEPT_KINDS)[number];
 
-const keptSchema = z.strictObject({ signed: envelopeSchema, signer: envelopeSchema });
-export type Kept = { readonly signed: Envelope; readonly signer: Envelope };
+const keptSchema = z.strictObject({
+  signed: envelopeSchema,
+  signer: envelopeSchema,
+  place: z.strictObject(placed).optional(),
+});
+export type Kept = {
+  readonly signed: Envelope;
+  readonly signer: Envelope;
+  /** Where it stands on the record, to be checked again as the rest. */
+  readonly place?: CarriedPlace | undefined;
+};
 
 export type KeptFile = { readonly kind: KeptKind; readonly name: string };
 
@@ -18,7 +28,8 @@ export type KeptFile = { readonly kind: KeptKind; readonly name: string };
  * without the directory.
  *
  * Who can write here gains nothing: whatever is read is checked again by its signature, node, grid
- * and time before it counts, as if it came from outside. They can make the node forget (a contract
+ * place on the record and
+ * time before it counts, as if it came from outside. They can make the node forget (a contract
  * stops; a cancellation or a newer version has to come from the directory again) or put back what
  * its tenant did sign for this node. They can't make or change anything.
  */

@@ -2,16 +2,19 @@ import { isSamePrices, type Prices } from '../capacity/price.ts';
 import { isClassEnough } from '../capacity/class.ts';
 import { isShort, type NodeClass, type Resources, shortfall } from '../capacity/spec.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
-import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
+import { type Envelope, openEnvelope, parsePayload, payloadTypeOf } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
+import type { Policy } from '../record/policy.ts';
+import { type CarriedPlace, verifyPlace } from './place.ts';
 import { type Cancellation, cancellationSchema, type Contract, contractSchema } from './spec.ts';
 
 export class ContractError extends ZosError<
   | 'TENANT_MISMATCH'
   | 'GRID_FOREIGN'
   | 'NODE_FOREIGN'
+  | 'NOT_RECORDED'
   | 'CONTRACT_CANCELLED'
   | 'CONTRACT_UNKNOWN'
   | 'VERSION_OLD'
@@ -39,6 +42,9 @@ declare const verified: unique symbol;
 /** A contract that passed every check in `verifyContract`; nothing else can make one. */
 export type VerifiedContract = SignedContract & { readonly [verified]: true };
 
+/** `own` is for whoever keeps the record: what it admits gets its place there. */
+export type RecordKnowledge = 'own' | (CarriedPlace & { readonly policy: Policy });
+
 export type CarriedContract = { readonly contract: Envelope; readonly tenant: Envelope };
 
 /** What a node knows for certain when it judges a contract. */
@@ -56,6 +62,8 @@ export type NodeKnowledge = {
     | { readonly tenant: string; readonly version: number; readonly digest: string }
     | undefined;
   readonly isCancelled: boolean;
+  /** Whose record counts, and where on it this version is said to stand. */
+  readonly record: RecordKnowledge;
   /** What the node's boot proved: to itself, or, when somebody else judges, to them. */
   readonly class: NodeClass;
 };
@@ -76,8 +84,8 @@ export function verifySignedContract(carried: CarriedContract, grid: string): Si
 
 /**
  * The only way to a `VerifiedContract`: the numbered checks of the README, in their order.
- * Throws `ContractError`, `IdentityError`, `EnvelopeError` or `JsonError`; nothing has changed
- * then.
+ * Throws `ContractError`, `RecordError`, `IdentityError`, `EnvelopeError` or `JsonError`; nothing
+ * has changed then.
  */
 export function verifyContract(
   carried: CarriedContract,
@@ -90,7 +98,8 @@ export function verifyContract(
 
 /**
  * Checks 7 to 14, against what is known here and now. A directory asks them too, from what it has
- * on its books, so that a tenant hears early what its node would say. Throws `ContractError`.
+ * on its books, so that a tenant hears early what its node would say. Throws `ContractError`, or
+ * `RecordError` for a place on the record that is none.
  */
 export function judgeContract(
   contract: SignedContract,
@@ -100,7 +109,8 @@ export function judgeContract(
   if (contract.node !== knowledge.node) {
     throw new ContractError('NODE_FOREIGN', 'This contract is for another node; send it there.');
   }
-  // 8: its place on the record and the checkpoint's witnesses: comes with the record.
+  // 8: it stands on the record that everybody sees, as this node's entry of that number.
+  refuseUnrecorded(contract, knowledge);
   // 9: nobody ended it.
   if (knowledge.isCancelled) {
     throw new ContractError(
@@ -170,6 +180,18 @@ function refuseForeign(
   if (said.grid !== grid) {
     throw new ContractError('GRID_FOREIGN', `It is for the grid ${said.grid}; here is ${grid}.`);
   }
+}
+
+function refuseUnrecorded(contract: SignedContract, { record }: NodeKnowledge): void {
+  if (record === 'own') return;
+  const { policy, seq, proof } = record;
+  const { digest, node } = contract;
+  if (seq === undefined || proof === undefined || proof === null) {
+    const sentence = 'No proof came with it that it is on the record; ask for it once more later.';
+    throw new ContractError('NOT_RECORDED', sentence);
+  }
+  const payloadType = payloadTypeOf('contract');
+  verifyPlace({ payloadType, digest, to: { node, seq } }, proof, policy);
 }
 
 /** Says whether it is the very version that the node holds. */

@@ -1,19 +1,6 @@
 import { z } from 'zod';
 import { envelopeSchema } from '../identity/envelope.ts';
-import { KiB } from '../lib/units.ts';
-
-/** Room for every hash that there may be, and for 16 witnesses. */
-const PROOF_LENGTH_MAX = 16 * KiB;
-
-/** A `.tlog-proof` file in base64: that an entry stands on the record. */
-const proofSchema = z.base64().max(PROOF_LENGTH_MAX);
-
-/**
- * An entry's number among those for its node, counted from 1 with none left out, and its place on
- * the record. Both are the directory's word until the node has checked them. A cancellation comes
- * without a proof at first: its tenant's signature is enough to obey it.
- */
-const placed = { seq: z.int().positive().optional(), proof: proofSchema.nullable().optional() };
+import { placed, proofSchema } from './place.ts';
 
 /** So many at a time; the next heartbeat makes room for more. */
 export const PASSED_MAX = 256;

@@ -53,7 +53,6 @@ export function decideAdmission(
   }
   if (before !== undefined) refuseOver(before.life);
   const newest = before?.life.pending ?? before?.life.held ?? undefined;
-  // Its place on the record, with the head's signature, is settled here once there is a record.
   judgeContract(contract, {
     grid: contract.grid,
     node: before?.node ?? node.id,
@@ -64,6 +63,7 @@ export function decideAdmission(
     held: before && newest && { tenant: before.tenant, ...newest },
     isCancelled: before?.life.isCancelled === true,
     class: node.class,
+    record: 'own',
   });
   if (newest?.digest === contract.digest) return 'known';
   if (books.wasHere) {

@@ -14,6 +14,8 @@ import { type Envelope, untrustedPayload } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { DAY_MS } from '../lib/units.ts';
+import { placeWants } from './record/places.ts';
+import type { RecordWatch } from './record/watch.ts';
 import { openPeers, type Peers } from './peers.ts';
 
 /** A contract that failed a check, as it is told to the directory. */
@@ -38,6 +40,11 @@ export type Holdings = {
    * only when something good could not be stored.
    */
   readonly take: (wants: Wants, nowMs: number) => Promise<void>;
+  /**
+   * A cancellation, whoever handed it over: its tenant's signature is enough. Throws when it is none
+   * of a contract for this node.
+   */
+  readonly cancel: (carried: CarriedCancellation, nowMs: number) => Promise<void>;
   /** Ends what is past its end; only with a clock that can be trusted. */
   readonly expire: (nowMs: number) => void;
   /** The directory knows that it ended. */
@@ -55,8 +62,13 @@ export type HoldingsParts = {
   readonly total: Resources;
   /** The class of this boot. */
   readonly class: NodeClass;
+  /** Whose record has to hold every contract; none takes everything. */
+  readonly watch: RecordWatch | undefined;
   readonly onBad: (what: string, error: unknown) => void;
 };
+
+/** A cancellation with its tenant's document. */
+export type CarriedCancellation = { readonly cancellation: Envelope; readonly tenant: Envelope };
 
 /** So long a cancellation is kept: longer than any contract that it could end. */
 const CANCELLATION_MS_KEPT = 400 * DAY_MS;
@@ -78,6 +90,8 @@ class Ledger implements Holdings {
   readonly peers: Peers;
   /** `<contract> <tenant>`: a stranger's cancellation of somebody else's contract is none. */
   readonly #cancelled = new Set<string>();
+  /** The digests of all cancellations that were obeyed. */
+  readonly #endings = new Set<string>();
   readonly #over = new Set<string>();
   readonly #parts: HoldingsParts;
 
@@ -98,11 +112,12 @@ class Ledger implements Holdings {
           grid,
         );
         this.#cancelled.add(`${contract} ${tenant}`);
+        this.#endings.add(sha256Hex(untrustedPayload(signed, 'cancellation')));
       });
     }
-    for (const { kind, name, signed, signer } of kept) {
+    for (const { kind, name, ...stored } of kept) {
       if (kind !== 'contract') continue;
-      await this.#guard(`stored contract ${name}`, async () => this.#reload(signed, signer));
+      await this.#guard(`stored contract ${name}`, async () => this.#reload(stored));
     }
     for (const { kind, name, signed, signer } of kept) {
       if (kind !== 'peer') continue;
@@ -111,15 +126,20 @@ class Ledger implements Holdings {
   }
 
   async take(wants: Wants, nowMs: number): Promise<void> {
-    for (const { cancellation, tenant } of wants.cancellations) {
-      await this.#guard('cancellation', async () => this.#cancel(cancellation, tenant, nowMs));
+    for (const carried of wants.cancellations) {
+      await this.#guard('cancellation', async () => {
+        await this.cancel(carried, nowMs);
+      });
     }
+    const { watch, node, onBad } = this.#parts;
+    const isObeyed = (digest: string): boolean => this.#endings.has(digest);
+    if (watch !== undefined) await placeWants({ watch, node, isObeyed, onBad }, wants);
     const listed = new Set<string>();
     const unkept: unknown[] = [];
-    for (const { contract, tenant } of wants.contracts) {
+    for (const { contract, tenant, seq, proof } of wants.contracts) {
       const digest = digestOf(contract);
       listed.add(digest);
-      const kept = { signed: contract, signer: tenant };
+      const kept = { signed: contract, signer: tenant, place: { seq, proof } };
       await this.#accept(kept, digest, nowMs).catch((error: unknown) => unkept.push(error));
     }
     for (const digest of this.refused.keys()) if (!listed.has(digest)) this.refused.delete(digest);
@@ -140,9 +160,9 @@ class Ledger implements Holdings {
     await this.#parts.store.remove({ kind: 'contract', name: contract });
   }
 
-  async #reload(signed: Envelope, signer: Envelope): Promise<void> {
+  async #reload(kept: Kept): Promise<void> {
     const { grid } = this.#parts;
-    const carried = { contract: signed, tenant: signer };
+    const carried = { contract: kept.signed, tenant: kept.signer };
     const known = verifySignedContract(carried, grid);
     if (this.#isCancelled(known)) {
       this.ended.set(known.id, known);
@@ -150,17 +170,20 @@ class Ledger implements Holdings {
     }
     const know = (contract: SignedContract): NodeKnowledge => ({
       ...this.#knowledge(contract),
+      record: this.#recordOf(kept),
       nowMs: contract.notBeforeMs,
       held: contract,
     });
     this.held.set(known.id, verifyContract(carried, know, grid));
   }
 
-  async #cancel(signed: Envelope, signer: Envelope, nowMs: number): Promise<void> {
+  async cancel(carried: CarriedCancellation, nowMs: number): Promise<void> {
     const { grid, node, store } = this.#parts;
-    const cancellation = verifyCancellation({ cancellation: signed, tenant: signer }, grid);
+    const { cancellation: signed, tenant: signer } = carried;
+    const cancellation = verifyCancellation(carried, grid);
     const { contract, tenant } = cancellation;
     const mark = `${contract} ${tenant}`;
+    this.#endings.add(sha256Hex(untrustedPayload(signed, 'cancellation')));
     if (this.#cancelled.has(mark)) return;
     if (cancellation.node !== node || nowMs - cancellation.atMs > CANCELLATION_MS_KEPT) return;
     // On the disk first: what ended once does not come back with the power.
@@ -175,9 +198,12 @@ class Ledger implements Holdings {
     const carried = { contract: kept.signed, tenant: kept.signer };
     const know = (contract: SignedContract): NodeKnowledge => ({
       ...this.#knowledge(contract),
+      record: this.#recordOf(kept),
       nowMs,
     });
     for (const held of this.held.values()) if (held.digest === digest) return;
+    // Who tells two histories is given no new work; what is held was proven before.
+    if (this.#parts.watch?.alarm()) return;
     let contract: VerifiedContract;
     try {
       contract = verifyContract(carried, know, grid);
@@ -216,7 +242,7 @@ class Ledger implements Holdings {
     return this.#cancelled.has(`${id} ${tenant}`);
   }
 
-  #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs'> {
+  #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs' | 'record'> {
     const { grid, node, offer, prices, total, class: nodeClass } = this.#parts;
     const others = [...this.held.values()].filter(({ id }) => id !== contract.id);
     const usedByOthers = others.reduce(
@@ -235,6 +261,11 @@ class Ledger implements Holdings {
       isCancelled,
       class: nodeClass,
     };
+  }
+
+  #recordOf({ place }: Kept): NodeKnowledge['record'] {
+    const { watch } = this.#parts;
+    return watch === undefined ? 'own' : { ...place, policy: watch.policy };
   }
 
   async #guard(what: string, work: () => Promise<void>): Promise<void> {

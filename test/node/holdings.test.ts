@@ -42,6 +42,7 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
     prices: PRICES,
     class: 'unverified',
     total: makeKnowledge().total,
+    watch: undefined,
     onBad: (what) => bad.push(what),
   });
   return { folder, holdings, bad };

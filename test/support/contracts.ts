@@ -88,6 +88,7 @@ export function makeKnowledge(changes: Partial<NodeKnowledge> = {}): NodeKnowled
     held: undefined,
     isCancelled: false,
     class: 'unverified',
+    record: 'own',
     ...changes,
   };
 }

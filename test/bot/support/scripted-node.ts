@@ -185,6 +185,7 @@ class Agent {
       held: this.#held.get(contract.id),
       isCancelled: false,
       class: offer.class,
+      record: 'own' as const,
     });
     return verifyContract(carried, know, grid);
   }
