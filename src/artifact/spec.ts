@@ -85,8 +85,10 @@ const gridFileSchema = z.strictObject({
     urls: z.array(mirrorSchema).min(1).max(MIRRORS_MAX),
     identity: idSchema,
   }),
+  /** Which log is the grid's record, and who has to have seen it: a C2SP tlog-policy. */
+  record: z.strictObject({ policy: z.string().max(48 * KiB) }).optional(),
 });
-/** `grid.json`, a signed target: which grid a node belongs to and who its directory is. */
+/** `grid.json`, a signed target: a node's grid, who its directory is, and whose record counts. */
 export type GridFile = z.infer<typeof gridFileSchema>;
 
 /** Throws `ArtifactError`. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { syncFolder, writeDurably } from '../host/files.ts';
 import { ENVELOPE_BYTES_MAX, type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
-import { type CarriedPlace, placed } from './place.ts';
+import { type CarriedPlace, placed } from './record/place.ts';
 
 /** The kinds of signed things a node keeps, each with the identity that signed it. */
 export const KEPT_KINDS = ['contract', 'cancellation', 'peer'] as const;

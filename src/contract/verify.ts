@@ -7,7 +7,7 @@ import { sha256Hex } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { Policy } from '../record/policy.ts';
-import { type CarriedPlace, verifyPlace } from './place.ts';
+import { type CarriedPlace, verifyPlace } from './record/place.ts';
 import { type Cancellation, cancellationSchema, type Contract, contractSchema } from './spec.ts';
 
 export class ContractError extends ZosError<
@@ -260,7 +260,8 @@ function refuseStaleOffer(contract: SignedContract, { offers }: NodeKnowledge): 
 }
 
 function priceText({ computeHourMicros, storageHourMicros, networkMicros }: Prices): string {
-  return `${computeHourMicros} a CU-hour, ${storageHourMicros} a SU-hour, ${networkMicros} an NU (in millionths)`;
+  const hours = `${computeHourMicros} a CU-hour, ${storageHourMicros} a SU-hour`;
+  return `${hours}, ${networkMicros} an NU (in millionths)`;
 }
 
 function refuseNoRoom(contract: SignedContract, { total, usedByOthers }: NodeKnowledge): void {

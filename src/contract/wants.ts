@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { envelopeSchema } from '../identity/envelope.ts';
-import { placed, proofSchema } from './place.ts';
+import { placed, proofSchema } from './record/place.ts';
 
 /** So many at a time; the next heartbeat makes room for more. */
 export const PASSED_MAX = 256;

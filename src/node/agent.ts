@@ -1,28 +1,25 @@
 import type { NodeClass, Resources } from '../capacity/spec.ts';
 import type { Prices } from '../capacity/price.ts';
-import type { ContainerHave } from '../container/plan.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
 import type { Identity } from '../identity/document.ts';
-import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { formatDuration, HOUR_MS, MINUTE_MS } from '../lib/units.ts';
 import type { NodeBody } from '../sdk/index.ts';
-import type { ZnetHave } from '../znet/plan.ts';
-import { znetEndOf } from '../znet/status.ts';
 import type { AgentConsole } from './bringup/console.ts';
-import { type Directory, isFinal, type Patience } from './bringup/directory.ts';
+import type { Directory, Patience } from './bringup/directory.ts';
 import type { Self } from './bringup/identity.ts';
 import { type ClockParts, meetDirectory, register, syncClock } from './bringup/registration.ts';
 import { type Holdings, openHoldings } from './holdings.ts';
 import { type ImagesParts, openImages } from './images.ts';
-import type { Key } from './loop/graph.ts';
 import type { Drivers } from './loop/observation.ts';
-import { type Loop, openLoop, type View } from './loop/reconcile.ts';
+import { type Loop, openLoop } from './loop/reconcile.ts';
+import { reportParts, statements, tellers } from './online/telling.ts';
 import { type Feed, pickUp } from './pickup.ts';
 import { openQuestions, type QuestionParts } from './questions.ts';
+import { openFollower } from './record/follower.ts';
+import { openWatch, type RecordWatch, type WatchParts } from './record/watch.ts';
 import { openReporter, type Reporter, type ReportParts } from './report.ts';
-import { type Statement, statementsOf } from './status.ts';
 import type { PolicyHolder } from './turns/policy.ts';
 import { openTurns, type Turns } from './turns/turns.ts';
 import { imagesOf, wishesOf } from './wishes.ts';
@@ -45,6 +42,8 @@ export type AgentParts = {
   /** The directory's id out of the signed release. */
   readonly directoryId: string;
   readonly store: ContractStore;
+  /** Whose record has to hold every contract, and what this node remembers of it. */
+  readonly record: Pick<WatchParts, 'policy' | 'store'> | undefined;
   /** How the farmer wants this node updated. */
   readonly policy: PolicyHolder;
   /** The directory took this node's sign of life. */
@@ -88,6 +87,8 @@ type Core = {
   readonly holdings: Holdings;
   readonly loop: Loop;
   readonly reporter: Reporter;
+  /** Takes in what the directory has, now and once more when an alarm is over. */
+  readonly take: (wants: Wants) => Promise<void>;
   /** Whether times in contracts, and in the farmer's policy, mean something. */
   readonly isClockSynced: () => boolean;
   /** From now on they do. */
@@ -102,13 +103,18 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   let { isSynced } = parts.clock;
   const { onBad, onTrouble } = tellers(parts);
   const { id, ...own } = offer;
-  const holdings = await openHoldings({ store, grid, node, offer: id, ...own, onBad });
+  const calm = { take: async (): Promise<void> => undefined };
+  const watch = await openWatchOf(parts, () => {
+    calm.take().catch((error: unknown) => onTrouble('wants', error));
+  });
+  const holdings = await openHoldings({ store, grid, node, offer: id, ...own, watch, onBad });
+  const follower = openFollower({ watch, directory: parts.directory, onTrouble });
   const wake = (): void => loop.wake();
   const images = openImages(
     { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake },
     signal,
   );
-  const reporter = openReporter(reportParts(parts, holdings));
+  const reporter = openReporter(reportParts(parts, holdings, follower));
   const loop: Loop = openLoop({
     drivers: parts.drivers,
     lookAgainMs: parts.lookAgainMs,
@@ -134,44 +140,22 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
     isSynced = true;
     wake();
   };
-  return { holdings, loop, reporter, trustClock, isClockSynced: () => isSynced };
+  const take = async (wants: Wants): Promise<void> => {
+    calm.take = async () => take(wants);
+    await holdings.take(wants, clock());
+    wake();
+    await follower.settle();
+  };
+  return { holdings, loop, reporter, take, trustClock, isClockSynced: () => isSynced };
 }
 
-function reportParts(parts: AgentParts, holdings: Holdings): ReportParts {
-  const { grid, self, directory, nextSeq, life, chance, sleep } = parts;
-  const { onTrouble } = tellers(parts);
-  const states = new Map<string, string>();
-  const sayState = ({ contract, version, state }: Statement): void => {
-    const text = `contract ${contract} version ${version} ${state}`;
-    if (states.get(contract) !== text) parts.console.say(text);
-    if (state === 'ended') states.delete(contract);
-    else states.set(contract, text);
-  };
-  return {
-    grid,
-    nextSeq,
-    life,
-    chance,
-    sleep,
-    onTrouble,
-    node: self.identity.id,
-    signer: self.keys.signing,
-    clock: parts.clock.clock,
-    sending: {
-      receipt: async (envelope) => {
-        await directory.call(async (client) => client.putReceipt(envelope));
-      },
-      heartbeat: async (envelope) => {
-        await directory.call(async (client) => client.putHeartbeat(envelope));
-        await parts.onAcknowledged();
-      },
-      isFinal,
-    },
-    onTold: async (statement) => {
-      sayState(statement);
-      if (statement.state === 'ended') await holdings.forget(statement.contract);
-    },
-  };
+async function openWatchOf(
+  parts: AgentParts,
+  onCalm: () => void,
+): Promise<RecordWatch | undefined> {
+  const { record, console, clock } = parts;
+  if (record === undefined) return undefined;
+  return openWatch({ ...record, nowMs: clock.clock, say: console.say, onCalm });
 }
 
 /** Meets the directory, sets the clock, registers, and then reports and picks up side by side. */
@@ -201,8 +185,7 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
   const answer = openAnswers(parts, core.holdings);
   const turns = turnsOf(parts, core, identity);
   const onWants = async (wants: Wants): Promise<void> => {
-    await core.holdings.take(wants, parts.clock.clock());
-    core.loop.wake();
+    await core.take(wants);
     await turns.take(wants);
     await answer(wants);
   };
@@ -262,37 +245,4 @@ function openAnswers(parts: AgentParts, { held }: Holdings): (wants: Wants) => P
       await directory.call(async (client) => client.putAnswer(envelope));
     },
   });
-}
-
-function statements(parts: AgentParts, holdings: Holdings, view: View): readonly Statement[] {
-  const haveOf = (key: Key): unknown => view.sight.things.get(key)?.have;
-  return statementsOf({
-    view,
-    held: holdings.held.values(),
-    refused: holdings.refused.values(),
-    ended: holdings.ended.values(),
-    processOf: (id) => {
-      const have = haveOf(`container ${id}`) as ContainerHave | undefined;
-      if (have?.state !== 'running') return undefined;
-      return { pid: have.pid, startedAtMs: have.startedAtMs };
-    },
-    endOf: (znet) => {
-      const have = haveOf(`znet ${znet}`) as ZnetHave | undefined;
-      return have === undefined ? undefined : znetEndOf(have, parts.addresses());
-    },
-  });
-}
-
-type Tellers = Record<'onBad' | 'onTrouble', (what: string, error: unknown) => void>;
-
-/** What people should know goes to the console, what happens all the time to the log. */
-function tellers({ log, console }: AgentParts): Tellers {
-  return {
-    onBad: (what, error) => {
-      console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`);
-    },
-    onTrouble: (what, error) => {
-      log.warn({ what, code: codeOf(error), sentence: sentenceOf(error) }, 'trouble');
-    },
-  };
 }

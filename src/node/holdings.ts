@@ -40,10 +40,7 @@ export type Holdings = {
    * only when something good could not be stored.
    */
   readonly take: (wants: Wants, nowMs: number) => Promise<void>;
-  /**
-   * A cancellation, whoever handed it over: its tenant's signature is enough. Throws when it is none
-   * of a contract for this node.
-   */
+  /** Obeys a cancellation, whoever handed it over; throws when its tenant did not sign it. */
   readonly cancel: (carried: CarriedCancellation, nowMs: number) => Promise<void>;
   /** Ends what is past its end; only with a clock that can be trusted. */
   readonly expire: (nowMs: number) => void;

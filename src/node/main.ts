@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { observeBoot } from '../capacity/observe-boot.ts';
@@ -14,10 +13,11 @@ import { readLogTail } from '../container/observe.ts';
 import { BOOT_REFUSALS_MAX, type BootReport } from '../contract/receipt.ts';
 import { ANSWER_BYTES_MAX } from '../contract/question.ts';
 import { openContractStore } from '../contract/store.ts';
-import { setClock } from '../host/clock.ts';
 import { openLog, printLine } from '../host/log.ts';
+import { utf8 } from '../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
+import { parsePolicy } from '../record/policy.ts';
 import { openClient } from '../sdk/index.ts';
 import type { DataDisk } from '../volume/apply.ts';
 import { znetDriver } from '../znet/apply.ts';
@@ -33,9 +33,11 @@ import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
 import { renewOffer, type SignedOffer } from './bringup/offer.ts';
 import { openFloor } from './boot/floor.ts';
+import { countStart, openClock } from './boot/start.ts';
 import { openSequence } from './bringup/sequence.ts';
 import { openImageDoors } from './images.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
+import { openRecordStore } from './record/store.ts';
 import { openPolicy } from './turns/policy.ts';
 import { type Ending, openEnding, untilLeft } from './update/ending.ts';
 import { openSupervisor, type Supervisor } from './update/supervisor.ts';
@@ -58,7 +60,7 @@ export async function runAgent(): Promise<number> {
     const boot = await readBootFiles(BOOT_FOLDER);
     const console = consoleOf(boot);
     await mkdir(AGENT_FOLDER, { recursive: true, mode: 0o700 });
-    const agentStarts = await countStart();
+    const agentStarts = await countStart(AGENT_FOLDER);
     console.reached('started', `start ${agentStarts} of this boot`);
     const supervisor = openSupervisor({ agent: AGENT_FOLDER, boot: BOOT_FOLDER });
     const work = async (): Promise<void> => {
@@ -90,17 +92,14 @@ type Ground = {
 
 /** Everything that the agent works with, each opened once. */
 async function gather(ground: Ground): Promise<AgentParts> {
-  const { boot, console, disk, supervisor, ending } = ground;
-  const { signal } = ending;
+  const { boot, console, disk, supervisor } = ground;
+  const { signal } = ground.ending;
   const log = openLog('node');
   const { grid, directory } = boot.grid;
   const folder = nodeFolder(disk);
   const self = await openSelf(folder);
   console.reached('identity', `node=${self.identity.id}${self.isNew ? ' made new' : ''}`);
-  const own = await findOwnClass({
-    facts: await observeBoot(boot.record.loader),
-    measurements: boot.measurements,
-  });
+  const own = await ownClassOf(boot);
   if (own.answeredMs !== null) console.say(`TPM answered in ${own.answeredMs} ms`);
   console.reached('class', own.because === '' ? own.class : `${own.class}: ${own.because}`);
   const offer = await renewOffer({
@@ -120,8 +119,10 @@ async function gather(ground: Ground): Promise<AgentParts> {
     farmer,
     onBad: (what, error) => console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`),
   });
-  const policyVersion = policy.current()?.version ?? 0;
-  const update = await openUpdateOf(ground, { folder, policyVersion });
+  const update = await openUpdateOf(ground, {
+    folder,
+    policyVersion: policy.current()?.version ?? 0,
+  });
   return {
     grid,
     self,
@@ -137,6 +138,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     directory: directoryOf(ground),
     directoryId: directory.identity,
     store: await openContractStore(`${folder}/contracts`),
+    record: await recordOf(boot, folder),
     drivers: driversOf(images.ground),
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
@@ -146,7 +148,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     keepUpToDate: update.follow,
     keepFloor: openFloor({ record: boot.record, disk, console, log }),
     addresses: ownAddresses,
-    clock: await openClock(),
+    clock: await openClock(AGENT_FOLDER),
   };
 }
 
@@ -160,6 +162,17 @@ function directoryOf({ boot, ending }: Ground): Directory {
   const [first = '', ...others] = boot.grid.directory.urls;
   const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
   return openDirectory([addressOf(first), ...others.map(addressOf)]);
+}
+
+async function ownClassOf({ record, measurements }: BootFiles): Promise<OwnClass> {
+  return findOwnClass({ facts: await observeBoot(record.loader), measurements });
+}
+
+/** The policy of the signed release is the only one that counts. */
+async function recordOf({ grid }: BootFiles, folder: string): Promise<AgentParts['record']> {
+  if (grid.record === undefined) return undefined;
+  const policy = parsePolicy(utf8(grid.record.policy));
+  return { policy, store: await openRecordStore(`${folder}/record`) };
 }
 
 async function countCapacity(
@@ -242,31 +255,6 @@ function lifeOf(ground: Ground, update: Update, own: OwnClass): AgentParts['life
 
 function bootReportOf({ versions, loader, media, refusals }: BootRecord): BootReport {
   return { versions, loader, media, refusals: refusals.slice(-BOOT_REFUSALS_MAX) };
-}
-
-/** The clock of this boot: once set, it stays trusted for the agents that come after. */
-async function openClock(): Promise<AgentParts['clock']> {
-  const mark = `${AGENT_FOLDER}/clock-synced`;
-  const isSynced = await stat(mark).then(
-    () => true,
-    () => false,
-  );
-  return {
-    isSynced,
-    setClock,
-    clock: () => Date.now(),
-    steady: () => performance.now(),
-    nonce: () => randomBytes(16).toString('hex'),
-    onSynced: async () => writeFile(mark, ''),
-  };
-}
-
-async function countStart(): Promise<number> {
-  const path = `${AGENT_FOLDER}/starts`;
-  const before = Number(await readFile(path, 'utf8').catch(() => '0'));
-  const agentStarts = (Number.isSafeInteger(before) ? before : 0) + 1;
-  await writeFile(path, String(agentStarts));
-  return agentStarts;
 }
 
 function consoleOf(boot: BootFiles): AgentConsole {

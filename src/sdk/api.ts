@@ -161,7 +161,7 @@ export const nodeAnswer = registrationAnswer.extend({
 export type NodeAnswer = z.infer<typeof nodeAnswer>;
 export const nodesAnswer = pageOf(nodeAnswer);
 /** A newer head, and that it holds all of the one which the heartbeat named. */
-const growthSchema = z.object({
+export const growthAnswer = z.object({
   /** The signed note. */
   checkpoint: z.string().max(128 * KiB),
   /** Hashes in base64; none after a head of the same size, or of no entries. */
@@ -171,7 +171,7 @@ export const seenAnswer = z.object({
   seq: z.int(),
   lastSeenMs: z.int(),
   /** `null` while nothing is published. */
-  record: growthSchema.nullable().optional(),
+  record: growthAnswer.nullable().optional(),
 });
 export type SeenAnswer = z.infer<typeof seenAnswer>;
 

@@ -78,6 +78,34 @@ export function openClient(options: ClientOptions) {
     nodes: async (page: PageWish = {}) => get(`/v1/nodes${queryOf(page)}`, api.nodesAnswer),
     node: async (id: string) => get(`/v1/nodes/${id}`, api.nodeAnswer),
     putHeartbeat: async (heartbeat: Envelope) => post('/v1/heartbeats', heartbeat, api.seenAnswer),
+    ...contractCalls({ get, post }),
+    /** What the node shall have; `null` when it is still what it was at revision `after`. */
+    wants: async (signing: NodeSigning, wish: WantsWish = {}): Promise<Wants | null> => {
+      const path = `/v1/nodes/${signing.node}/wants${queryOf(wish)}`;
+      return call({
+        path,
+        schema: wantsSchema.nullable(),
+        headers: authorization(signing, path),
+        deadlineMs: DEADLINE_MS + (wish.waitMs ?? 0),
+      });
+    },
+    /** What the node shall have, at every change, until the connection ends; then call again. */
+    feed: (signing: NodeSigning, wish: FeedWish = {}): AsyncGenerator<Wants> =>
+      readFeed(base, signing, wish.signal === undefined ? { ...wish, ...signal } : wish),
+  };
+}
+
+type Calls = {
+  readonly get: <T>(path: string, schema: z.ZodType<T>) => Promise<T>;
+  readonly post: <T>(path: string, body: unknown, schema: z.ZodType<T>) => Promise<T>;
+};
+
+/** Contracts, what is said and asked of them, and the record that they stand on. */
+function contractCalls({ get, post }: Calls) {
+  return {
+    /** That the record of `to` entries holds all of the one of `from`. */
+    growth: async (from: number, to: number) =>
+      get(`/record/consistency${queryOf({ from, to })}`, api.growthAnswer),
     submitContract: async (body: { contract: Envelope; tenant: Envelope }) =>
       post('/v1/contracts', body, api.admissionAnswer),
     contract: async (id: string) => get(`/v1/contracts/${id}`, api.contractAnswer),
@@ -92,19 +120,6 @@ export function openClient(options: ClientOptions) {
     /** The answer to a question, still sealed; `null` while there is none. */
     answer: async (question: string) =>
       get(`/v1/questions/${question}/answer`, envelopeSchema.nullable()),
-    /** What the node shall have; `null` when it is still what it was at revision `after`. */
-    wants: async (signing: NodeSigning, wish: WantsWish = {}): Promise<Wants | null> => {
-      const path = `/v1/nodes/${signing.node}/wants${queryOf(wish)}`;
-      return call({
-        path,
-        schema: wantsSchema.nullable(),
-        headers: authorization(signing, path),
-        deadlineMs: DEADLINE_MS + (wish.waitMs ?? 0),
-      });
-    },
-    /** What the node shall have, at every change, until the connection ends; then call again. */
-    feed: (signing: NodeSigning, wish: FeedWish = {}): AsyncGenerator<Wants> =>
-      readFeed(base, signing, wish.signal === undefined ? { ...wish, ...signal } : wish),
   };
 }
 

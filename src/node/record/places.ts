@@ -1,4 +1,4 @@
-import type { CarriedPlace } from '../../contract/place.ts';
+import type { CarriedPlace } from '../../contract/record/place.ts';
 import { PASSED_MAX, type Wants } from '../../contract/wants.ts';
 import {
   type Envelope,
@@ -23,8 +23,8 @@ export type PlacesParts = {
 
 /**
  * Counts the entries for this node that one document of wants proves. An entry that only passed by
- * counts too, but no cancellation does before it was obeyed: to count it and keep it back is the one
- * lie that a directory could profit from.
+ * counts too, but no cancellation does before it was obeyed: to count it and keep it back would be
+ * the one lie that pays.
  */
 export async function placeWants(parts: PlacesParts, wants: Wants): Promise<void> {
   const { watch, node, isObeyed } = parts;

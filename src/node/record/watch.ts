@@ -1,4 +1,4 @@
-import { verifyPlace } from '../../contract/place.ts';
+import { verifyPlace } from '../../contract/record/place.ts';
 import type { RecordSeen } from '../../contract/receipt.ts';
 import { fromBase64, textOf, toBase64, utf8 } from '../../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
@@ -48,7 +48,7 @@ export type WatchParts = {
   readonly onCalm: () => void;
 };
 
-/** Opens what is remembered of the record; a checkpoint that does not hold any more is forgotten. */
+/** Opens what is remembered of the record; a checkpoint that no longer holds is forgotten. */
 export async function openWatch(parts: WatchParts): Promise<RecordWatch> {
   const watch = new Watch(parts);
   await watch.load();

@@ -150,6 +150,7 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
     directory: openDirectory([{ url: directory.url, client: directory.client }]),
     directoryId: directory.own.id,
     store: await openContractStore(`${folder}/contracts`),
+    record: undefined,
     policy: await openPolicy({
       path: `${folder}/update-policy.json`,
       grid: GRID,

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { fromBase64 } from '../lib/bytes.ts';
-import { KiB } from '../lib/units.ts';
-import { type Entry, leafHashOf } from '../record/entry.ts';
-import type { Policy } from '../record/policy.ts';
-import { type RecordedEntry, verifyTlogProof } from '../record/verify.ts';
+import { fromBase64 } from '../../lib/bytes.ts';
+import { KiB } from '../../lib/units.ts';
+import { type Entry, leafHashOf } from '../../record/entry.ts';
+import type { Policy } from '../../record/policy.ts';
+import { type RecordedEntry, verifyTlogProof } from '../../record/verify.ts';
 
 /** Room for every hash that there may be, and for 16 witnesses. */
 const PROOF_LENGTH_MAX = 16 * KiB;

@@ -1,0 +1,93 @@
+import type { ContainerHave } from '../../container/plan.ts';
+import { codeOf, sentenceOf } from '../../lib/errors.ts';
+import type { ZnetHave } from '../../znet/plan.ts';
+import { znetEndOf } from '../../znet/status.ts';
+import type { AgentParts } from '../agent.ts';
+import { isFinal } from '../bringup/directory.ts';
+import type { Holdings } from '../holdings.ts';
+import type { Key } from '../loop/graph.ts';
+import type { View } from '../loop/reconcile.ts';
+import type { Follower } from '../record/follower.ts';
+import type { ReportParts } from '../report.ts';
+import { type Statement, statementsOf } from '../status.ts';
+
+/** How the node says what it says: to the directory, and on its screen. */
+export function reportParts(
+  parts: AgentParts,
+  holdings: Holdings,
+  follower: Follower,
+): ReportParts {
+  const { grid, self, directory, nextSeq, chance, sleep } = parts;
+  const { onTrouble } = tellers(parts);
+  const states = new Map<string, string>();
+  const sayState = ({ contract, version, state }: Statement): void => {
+    const text = `contract ${contract} version ${version} ${state}`;
+    if (states.get(contract) !== text) parts.console.say(text);
+    if (state === 'ended') states.delete(contract);
+    else states.set(contract, text);
+  };
+  return {
+    grid,
+    nextSeq,
+    life: async () => ({ ...(await parts.life()), ...follower.name() }),
+    chance,
+    sleep,
+    onTrouble,
+    node: self.identity.id,
+    signer: self.keys.signing,
+    clock: parts.clock.clock,
+    sending: {
+      receipt: async (envelope) => {
+        await directory.call(async (client) => client.putReceipt(envelope));
+      },
+      heartbeat: async (envelope) => {
+        const { record } = await directory.call(async (client) => client.putHeartbeat(envelope));
+        await parts.onAcknowledged();
+        await follower.hear(record ?? null);
+      },
+      isFinal,
+    },
+    onTold: async (statement) => {
+      sayState(statement);
+      if (statement.state === 'ended') await holdings.forget(statement.contract);
+    },
+  };
+}
+
+/** What there is to say now. */
+export function statements(
+  parts: AgentParts,
+  holdings: Holdings,
+  view: View,
+): readonly Statement[] {
+  const haveOf = (key: Key): unknown => view.sight.things.get(key)?.have;
+  return statementsOf({
+    view,
+    held: holdings.held.values(),
+    refused: holdings.refused.values(),
+    ended: holdings.ended.values(),
+    processOf: (id) => {
+      const have = haveOf(`container ${id}`) as ContainerHave | undefined;
+      if (have?.state !== 'running') return undefined;
+      return { pid: have.pid, startedAtMs: have.startedAtMs };
+    },
+    endOf: (znet) => {
+      const have = haveOf(`znet ${znet}`) as ZnetHave | undefined;
+      return have === undefined ? undefined : znetEndOf(have, parts.addresses());
+    },
+  });
+}
+
+export type Tellers = Record<'onBad' | 'onTrouble', (what: string, error: unknown) => void>;
+
+/** What people should know goes to the console, what happens all the time to the log. */
+export function tellers({ log, console }: AgentParts): Tellers {
+  return {
+    onBad: (what, error) => {
+      console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`);
+    },
+    onTrouble: (what, error) => {
+      log.warn({ what, code: codeOf(error), sentence: sentenceOf(error) }, 'trouble');
+    },
+  };
+}
