@@ -148,7 +148,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     keepUpToDate: update.follow,
     keepFloor: openFloor({ record: boot.record, disk, console, log }),
     addresses: ownAddresses,
-    clock: await openClock(AGENT_FOLDER),
+    clock: await openClock(AGENT_FOLDER, () => Date.now()),
   };
 }
 

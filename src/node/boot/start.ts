@@ -4,7 +4,10 @@ import { setClock } from '../../host/clock.ts';
 import type { AgentParts } from '../agent.ts';
 
 /** The clock of this boot: once set, it stays trusted for the agents that come after. */
-export async function openClock(agentFolder: string): Promise<AgentParts['clock']> {
+export async function openClock(
+  agentFolder: string,
+  nowMs: () => number,
+): Promise<AgentParts['clock']> {
   const mark = `${agentFolder}/clock-synced`;
   const isSynced = await stat(mark).then(
     () => true,
@@ -13,7 +16,7 @@ export async function openClock(agentFolder: string): Promise<AgentParts['clock'
   return {
     isSynced,
     setClock,
-    clock: () => Date.now(),
+    clock: nowMs,
     steady: () => performance.now(),
     nonce: () => randomBytes(16).toString('hex'),
     onSynced: async () => writeFile(mark, ''),
