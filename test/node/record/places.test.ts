@@ -77,18 +77,12 @@ function entryFor(kind: PayloadKind, signed: Envelope, to: Addressee): Entry {
   return entryOf(payloadTypeOf(kind), untrustedPayload(signed, kind), to);
 }
 
-/** A record with these contracts, and each as a directory carries it. */
-function recorded(contracts: readonly CarriedContract[], history = new History()) {
-  const from = history.size;
-  const entries = contracts.map(({ contract }, at) =>
-    entryFor('contract', contract, { node: NODE_ID, seq: from + at + 1 }),
-  );
-  for (const entry of entries) history.add(entry);
-  return contracts.map((carried, at) => ({
-    ...carried,
-    seq: from + at + 1,
-    proof: history.proof(from + at),
-  }));
+/** A contract with the next number and its proof, as a directory carries it. */
+function recorded(history = new History(), carried = fresh()) {
+  const seq = history.size + 1;
+  const to = { node: NODE_ID, seq };
+  const index = history.add(entryFor('contract', carried.contract, to));
+  return { ...carried, seq, proof: history.proof(index) };
 }
 
 function cancellationOf(contract: Envelope) {
@@ -99,32 +93,34 @@ function cancellationOf(contract: Envelope) {
 }
 
 test('a contract with its proof is taken, and its number is counted', async () => {
+  const record = new History();
   const { holdings, watch } = await openNode();
-  await holdings.take(wantsOf({ contracts: recorded([fresh(), fresh()]) }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [recorded(record), recorded(record)] }), NOW_MS);
   expect(holdings.held.size).toBe(2);
   expect(watch.seen()).toMatchObject({ seq: 2, alarm: null });
 });
 
 test('no proof, no contract', async () => {
   const { holdings, codes } = await openNode();
-  const [first = fresh()] = recorded([fresh()]);
-  await holdings.take(wantsOf({ contracts: [{ ...first, proof: null }] }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [{ ...recorded(), proof: null }] }), NOW_MS);
   expect(holdings.held.size).toBe(0);
   expect(codes()).toEqual(['NOT_RECORDED']);
 });
 
 const history = new History();
-const [one, two] = recorded([fresh(), fresh()], history);
+const one = recorded(history);
+const two = recorded(history);
+const few = history.proof(0, 2, WITNESSES.slice(0, 1));
 const FALSE: readonly (readonly [string, string, Partial<Wants['contracts'][number]>])[] = [
-  ['another contract’s', 'INCLUSION_INVALID', { proof: two?.proof }],
+  ['another contract’s', 'INCLUSION_INVALID', { proof: two.proof }],
   ['another number’s', 'INCLUSION_INVALID', { seq: 2 }],
-  ['one of too few witnesses', 'QUORUM_MISSING', { proof: history.proof(0, 2, [WITNESSES[0]!]) }],
+  ['one of too few witnesses', 'QUORUM_MISSING', { proof: few }],
   ['no', 'PROOF_MALFORMED', { proof: 'AAAA' }],
 ];
 
 test.each(FALSE)('a contract with %s proof is refused with %s', async (_what, code, changes) => {
   const { holdings, codes } = await openNode();
-  await holdings.take(wantsOf({ contracts: [{ ...one!, ...changes }] }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [{ ...one, ...changes }] }), NOW_MS);
   expect(holdings.held.size).toBe(0);
   expect(codes()).toEqual([code]);
 });
@@ -141,8 +137,8 @@ test('a place that is another node’s is none here', async () => {
 
 test('stored proofs are checked at every start', async () => {
   const { folder, holdings } = await openNode();
-  const [kept] = recorded([fresh()]);
-  await holdings.take(wantsOf({ contracts: [kept!] }), NOW_MS);
+  const kept = recorded();
+  await holdings.take(wantsOf({ contracts: [kept] }), NOW_MS);
   expect((await openNode(folder)).holdings.held.size).toBe(1);
   const [name = ''] = await readdir(`${folder}/contracts`);
   const path = `${folder}/contracts/${name}`;
@@ -156,40 +152,39 @@ test('stored proofs are checked at every start', async () => {
 test('a cancellation that is kept back shows as soon as anything later comes', async () => {
   const record = new History();
   const { holdings, watch } = await openNode();
-  const [first] = recorded([fresh()], record);
-  await holdings.take(wantsOf({ contracts: [first!] }), NOW_MS);
-  const ending = cancellationOf(first!.contract);
+  const first = recorded(record);
+  await holdings.take(wantsOf({ contracts: [first] }), NOW_MS);
+  const ending = cancellationOf(first.contract);
   const place = { node: NODE_ID, seq: 2 };
   record.add(entryFor('cancellation', ending.cancellation, place));
-  const [, later] = [null, ...recorded([fresh()], record)];
-  await holdings.take(wantsOf({ contracts: [first!, later!] }), NOW_MS);
+  const later = recorded(record);
+  await holdings.take(wantsOf({ contracts: [first, later] }), NOW_MS);
   expect(watch.seen()).toMatchObject({ seq: 1, alarm: { code: 'ENTRY_WITHHELD' } });
   // Nothing new is taken, and what is held stays.
-  expect([...holdings.held.keys()]).toEqual([contractDigest(first!.contract)]);
+  expect([...holdings.held.keys()]).toEqual([contractDigest(first.contract)]);
   // To say that it only passed by is no way out.
   const entry = textOf(formatEntry(entryFor('cancellation', ending.cancellation, place)));
   const passed = [{ entry, proof: record.proof(1) }];
-  await holdings.take(wantsOf({ contracts: [first!, later!], passed }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [first, later], passed }), NOW_MS);
   expect(watch.seen()).toMatchObject({ seq: 1, alarm: { code: 'ENTRY_WITHHELD' } });
   // Handed over by whomever, it is obeyed, and then it counts.
   await holdings.cancel(ending, NOW_MS);
   expect(holdings.held.size).toBe(0);
-  await holdings.take(wantsOf({ contracts: [later!], passed }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [later], passed }), NOW_MS);
   expect(watch.seen()).toMatchObject({ seq: 3, alarm: null });
-  expect([...holdings.held.keys()]).toEqual([contractDigest(later!.contract)]);
+  expect([...holdings.held.keys()]).toEqual([contractDigest(later.contract)]);
 });
 
 test('a version that passed by counts, and another node’s entry does not', async () => {
   const record = new History();
   const { holdings, watch, bad } = await openNode();
-  const [gone, here] = recorded([fresh(), fresh()], record);
-  const entry = textOf(
-    formatEntry(entryFor('contract', gone!.contract, { node: NODE_ID, seq: 1 })),
-  );
+  const gone = recorded(record);
+  const here = recorded(record);
+  const entry = textOf(formatEntry(entryFor('contract', gone.contract, { node: NODE_ID, seq: 1 })));
   const foreign = entry.replace(NODE_ID, 'ee'.repeat(32));
   const proof = record.proof(0);
   await holdings.take(wantsOf({ passed: [{ entry: foreign, proof }] }), NOW_MS);
   expect(bad).toEqual(['entry of the record']);
-  await holdings.take(wantsOf({ contracts: [here!], passed: [{ entry, proof }] }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [here], passed: [{ entry, proof }] }), NOW_MS);
   expect(watch.seen()).toMatchObject({ seq: 2, alarm: null });
 });
