@@ -18,4 +18,5 @@ export const SHARES = {
   floor: 20_000,
   dhcp: 84_000,
   sntp: 20_000,
+  cosignRequest: 20_000,
 } as const;

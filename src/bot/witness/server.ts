@@ -105,5 +105,6 @@ function send(response: ServerResponse, { status, type = 'text/plain', text }: A
   if (response.destroyed) return;
   // What was refused may not have been read to its end: nothing more comes over that connection.
   const last = status === 404 || status === 405 || status === 413 ? { connection: 'close' } : {};
-  response.writeHead(status, { 'content-type': type, ...last }).end(text);
+  const headers = { 'content-type': type, 'content-length': Buffer.byteLength(text), ...last };
+  response.writeHead(status, headers).end(text);
 }
