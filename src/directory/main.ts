@@ -12,7 +12,7 @@ import { openProver } from './attestation/prover.ts';
 import { makeBuckets } from './buckets.ts';
 import { StartError } from './errors.ts';
 import { openIdentity } from './keys.ts';
-import { openNotifier } from './notifier.ts';
+import { openNotifier } from './feed/notifier.ts';
 import { makeServer } from './server.ts';
 import { NO_RECORD } from './database/database.ts';
 import { openSqlite } from './database/sqlite.ts';
