@@ -1,14 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Wants } from '../../contract/wants.ts';
 import type { Log } from '../../host/log.ts';
-import { SECOND_MS } from '../../lib/units.ts';
 import type { Notifier } from './notifier.ts';
 
-const TICK_MS = SECOND_MS;
 /** A comment after so many ticks without a word, so that dead connections are noticed. */
-const QUIET_TICKS_MAX = 15;
+export const QUIET_TICKS_MAX = 15;
 /** How many ticks a reader may leave bytes unread. */
-const UNREAD_TICKS_MAX = 30;
+export const UNREAD_TICKS_MAX = 30;
 
 export type FeedParts = {
   readonly notifier: Notifier;
@@ -20,6 +18,8 @@ export type Feeds = {
   /** Writes a node's wants now and at every change, until the connection or the feeds close. */
   readonly open: (node: string, raw: ServerResponse, last: number) => void;
   readonly count: () => number;
+  /** To be called every second: signs of life, and the end of connections that nobody reads. */
+  readonly tick: () => void;
   readonly close: () => void;
 };
 
@@ -48,10 +48,6 @@ export function openFeeds(parts: FeedParts): Feeds {
     if (open.get(feed.node) === feed) open.delete(feed.node);
     feed.raw.destroy();
   };
-  const timer = setInterval(() => {
-    for (const feed of open.values()) if (!tick(feed)) end(feed);
-  }, TICK_MS);
-  timer.unref();
   return {
     open: (node, raw, last) => {
       // The newest connection of a node counts: the one before may be dead without our knowing.
@@ -73,8 +69,10 @@ export function openFeeds(parts: FeedParts): Feeds {
       write();
     },
     count: () => open.size,
+    tick: () => {
+      for (const feed of open.values()) if (!isThere(feed)) end(feed);
+    },
     close: () => {
-      clearInterval(timer);
       for (const feed of open.values()) end(feed);
     },
   };
@@ -110,7 +108,7 @@ function drained(parts: FeedParts, feed: Feed, end: (feed: Feed) => void): void 
 }
 
 /** A second passed; whether the reader is still there, for all that can be told. */
-function tick(feed: Feed): boolean {
+function isThere(feed: Feed): boolean {
   feed.unreadTicks = feed.raw.writableLength > 0 ? feed.unreadTicks + 1 : 0;
   feed.quietTicks += 1;
   if (feed.quietTicks >= QUIET_TICKS_MAX && feed.unreadTicks === 0) {

@@ -15,7 +15,11 @@ export function addFeedRoutes(app: App, directory: Directory): void {
   const { notifier, store, nowMs, log } = directory;
   const wants = async (node: string) => store.wants(node, nowMs());
   const feeds = openFeeds({ notifier, wants, log });
-  app.addHook('preClose', async () => feeds.close());
+  const timer = setInterval(feeds.tick, SECOND_MS);
+  app.addHook('preClose', async () => {
+    clearInterval(timer);
+    feeds.close();
+  });
 
   app.get(
     '/v1/nodes/:id/feed',

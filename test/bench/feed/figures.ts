@@ -51,7 +51,7 @@ export function feedFigures(): Figure[] {
 }
 
 /** Registers, connects, waits, reads memory, and then asks nodes at random. */
-export async function measure(connections: number): Promise<Seen> {
+async function measure(connections: number): Promise<Seen> {
   const folder = await mkdtemp(join(tmpdir(), 'zos-bench-feed-'));
   try {
     const crowd = Array.from({ length: connections }, () => makeQuickly('node'));
@@ -84,7 +84,7 @@ async function residentBytes(pid: number): Promise<number> {
 }
 
 /** Asks nodes something at an even pace; how long each question took to be at its node. */
-export async function push(url: string, members: readonly Member[]): Promise<number[]> {
+async function push(url: string, members: readonly Member[]): Promise<number[]> {
   const client = openClient({ baseUrl: url });
   const tenants: Signing[] = [];
   const under: Promise<number>[] = [];
