@@ -25,6 +25,7 @@ export type Surroundings = {
   readonly directoryUrl: string | undefined;
   readonly terminal: Terminal;
   readonly nowMs: () => number;
+  readonly environment: (name: string) => string | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -88,6 +89,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
       isJson: json === true,
       terminal,
       nowMs: around.nowMs,
+      environment: around.environment,
       signal: around.signal,
     };
   };

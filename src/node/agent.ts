@@ -1,5 +1,6 @@
 import type { NodeClass, Resources } from '../capacity/spec.ts';
 import type { Prices } from '../capacity/price.ts';
+import { opensWith } from '../contract/checks/body.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
@@ -107,7 +108,9 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const watch = await openWatchOf(parts, () => {
     calm.take().catch((error: unknown) => onTrouble('wants', error));
   });
-  const holdings = await openHoldings({ store, grid, node, offer: id, ...own, watch, onBad });
+  const opens = opensWith(self.keys.sealing.secretKey);
+  const known = { store, grid, node, offer: id, ...own, watch, opens };
+  const holdings = await openHoldings({ ...known, onBad });
   const follower = openFollower({ watch, directory: parts.directory, onTrouble });
   const wake = (): void => loop.wake();
   const images = openImages(

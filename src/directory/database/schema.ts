@@ -1,5 +1,5 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
@@ -108,6 +108,15 @@ CREATE TABLE versions (
   envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX versions_by_contract ON versions (contract, version, seq);
+
+CREATE TABLE bodies (
+  version TEXT PRIMARY KEY,
+  contract TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  body TEXT,
+  erasure TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX bodies_by_contract ON bodies (contract, digest);
 
 CREATE TABLE znet_peers (
   digest TEXT NOT NULL,

@@ -5,6 +5,7 @@ import { farmerOf, putUpdatePolicy } from '../rollout/policies.ts';
 import { lengthenTurns, sweepTurns, takeTurn } from '../rollout/turns.ts';
 import { updatesOf } from '../rollout/view.ts';
 import type { Store } from '../store.ts';
+import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
 import {
   farmsOf,
@@ -48,6 +49,7 @@ export function openStore({ read, write, note, onChange, close }: Database): Sto
     contracts: async (filter, page) => read(contractsOf(filter, page)),
     cancelContract: async (cancellation, nowMs) =>
       write((transaction) => cancelContract(transaction, cancellation, nowMs)),
+    eraseBody: async (erasure) => write((transaction) => eraseBody(transaction, erasure)),
     putReceipt: async (receipt, nowMs) =>
       write((transaction) => putReceipt(transaction, receipt, nowMs)),
     ask: async (entry) => note((transaction) => ask(transaction, entry)),

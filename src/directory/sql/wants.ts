@@ -65,8 +65,9 @@ function* policyFor(node: string): Work<Pick<Wants, 'updatePolicy'>> {
 /** The version that the node holds, to start from, and the one that waits for its word. */
 function* contractsOf(node: string): Work<Wants['contracts']> {
   const rows = yield* all(
-    `SELECT v.envelope, i.envelope AS tenant FROM contracts c
+    `SELECT v.envelope, i.envelope AS tenant, b.body FROM contracts c
      JOIN versions v ON v.digest IN (c.held, c.pending)
+     LEFT JOIN bodies b ON b.version = v.digest
      JOIN identities i ON i.id = c.tenant
      WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 ORDER BY c.seq, v.version`,
     { node },
@@ -74,6 +75,7 @@ function* contractsOf(node: string): Work<Wants['contracts']> {
   return rows.map((row) => ({
     contract: envelopeIn(row, 'envelope'),
     tenant: envelopeIn(row, 'tenant'),
+    ...(row['body'] === null ? {} : { body: textIn(row, 'body') }),
   }));
 }
 
