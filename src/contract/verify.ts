@@ -49,6 +49,7 @@ export type CarriedContract = {
   readonly tenant: Envelope;
   readonly body?: string | undefined;
 };
+export type CarriedCancellation = { readonly cancellation: Envelope; readonly tenant: Envelope };
 
 /** What a node knows for certain when it judges a contract. */
 export type NodeKnowledge = {
@@ -82,7 +83,8 @@ export function verifySignedContract(carried: CarriedContract, grid: string): Si
   // 4: strict JSON of the known form, no key twice or unknown, consistent in itself.
   const contract = parsePayload(payload, contractSchema);
   // 5, 6: it speaks for the tenant who signed, on this grid.
-  refuseForeign(contract, signers, grid);
+  refuseForeignTenant(contract, signers);
+  refuseForeignGrid(contract, grid);
   const digest = sha256Hex(payload);
   // 15: what comes beside it is what it names.
   const body = carried.body === undefined ? null : readBody(carried.body, contract.body);
@@ -145,14 +147,18 @@ export function judgeContract(
 }
 
 /** A cancellation by the tenant of the contract it names; throws as `verifyContract` does. */
-export function verifyCancellation(
-  carried: { readonly cancellation: Envelope; readonly tenant: Envelope },
-  grid: string,
-): Cancellation {
+export function verifyCancellation(carried: CarriedCancellation, grid: string): Cancellation {
+  const cancellation = verifySignedCancellation(carried);
+  refuseForeignGrid(cancellation, grid);
+  return cancellation;
+}
+
+/** A cancellation on whatever grid, for who carries it there. Throws as `verifyContract` does. */
+export function verifySignedCancellation(carried: CarriedCancellation): Cancellation {
   const signers = verifyIdentity(carried.tenant);
   const payload = openEnvelope(carried.cancellation, 'cancellation', signers.keys);
   const cancellation = parsePayload(payload, cancellationSchema);
-  refuseForeign(cancellation, signers, grid);
+  refuseForeignTenant(cancellation, signers);
   return cancellation;
 }
 
@@ -164,24 +170,20 @@ export function verifyErasure(
   const signers = verifyIdentity(carried.tenant);
   const payload = openEnvelope(carried.erasure, 'erasure', signers.keys);
   const erasure = parsePayload(payload, erasureSchema);
-  refuseForeign(erasure, signers, grid);
+  refuseForeignTenant(erasure, signers);
+  refuseForeignGrid(erasure, grid);
   return erasure;
 }
 
-function refuseForeign(
-  said: { readonly tenant: string; readonly grid: string },
-  signers: Identity,
-  grid: string,
-): void {
-  if (said.tenant !== signers.id) {
-    throw new ContractError(
-      'TENANT_MISMATCH',
-      'It names another tenant than the one who signed it.',
-    );
-  }
-  if (said.grid !== grid) {
-    throw new ContractError('GRID_FOREIGN', `It is for the grid ${said.grid}; here is ${grid}.`);
-  }
+function refuseForeignTenant({ tenant }: { readonly tenant: string }, signers: Identity): void {
+  if (tenant === signers.id) return;
+  const sentence = 'It names another tenant than the one who signed it.';
+  throw new ContractError('TENANT_MISMATCH', sentence);
+}
+
+function refuseForeignGrid(said: { readonly grid: string }, grid: string): void {
+  if (said.grid === grid) return;
+  throw new ContractError('GRID_FOREIGN', `It is for the grid ${said.grid}; here is ${grid}.`);
 }
 
 function refuseUnrecorded(contract: SignedContract, { record }: NodeKnowledge): void {

@@ -3,6 +3,7 @@ import type { Prices } from '../capacity/price.ts';
 import type { Opens } from '../contract/checks/body.ts';
 import type { ContractStore, Kept } from '../contract/store.ts';
 import {
+  type CarriedCancellation,
   type NodeKnowledge,
   type SignedContract,
   verifyCancellation,
@@ -66,9 +67,6 @@ export type HoldingsParts = {
   readonly opens: Opens;
   readonly onBad: (what: string, error: unknown) => void;
 };
-
-/** A cancellation with its tenant's document. */
-export type CarriedCancellation = { readonly cancellation: Envelope; readonly tenant: Envelope };
 
 /** So long a cancellation is kept: longer than any contract that it could end. */
 const CANCELLATION_MS_KEPT = 400 * DAY_MS;
