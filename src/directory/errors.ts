@@ -1,6 +1,5 @@
 import type { ArtifactError } from '../artifact/spec.ts';
 import type { OfferError } from '../capacity/verify.ts';
-import type { BodyError } from '../contract/checks/body.ts';
 import type { QuestionError } from '../contract/question.ts';
 import type { ReceiptError } from '../contract/receipt.ts';
 import type { RequestError } from '../contract/request.ts';
@@ -34,6 +33,11 @@ export class RefusedError extends ZosError<
   | 'QUESTION_UNKNOWN'
   | 'TOO_MANY_REQUESTS'
   | 'STORE_FAILED'
+  | 'RECORD_UNSEEN'
+  | 'RECORD_BEHIND'
+  | 'RECORD_FORKED'
+  | 'NOT_PUBLISHED'
+  | 'ENVELOPE_ERASED'
   | 'RELEASE_UNKNOWN'
 > {}
 
@@ -45,6 +49,7 @@ export class StartError extends ZosError<
   | 'DIRECTORY_RUNNING'
   | 'GRID_OTHER'
   | 'KEYS_EXPOSED'
+  | 'KEYS_OTHER'
   | 'FOLDER_UNUSABLE'
   | 'ROOT_UNUSABLE'
 > {}
@@ -58,7 +63,6 @@ type Code =
   | FarmError['code']
   | OfferError['code']
   | ContractError['code']
-  | BodyError['code']
   | ReceiptError['code']
   | QuestionError['code']
   | RolloutError['code']
@@ -86,6 +90,11 @@ export const HTTP_STATUS = {
   QUESTION_UNKNOWN: 404,
   TOO_MANY_REQUESTS: 429,
   STORE_FAILED: 503,
+  RECORD_UNSEEN: 503,
+  RECORD_BEHIND: 503,
+  RECORD_FORKED: 503,
+  NOT_PUBLISHED: 409,
+  ENVELOPE_ERASED: 410,
   RELEASE_UNKNOWN: 409,
   NOT_JSON: 400,
   MALFORMED: 400,
@@ -130,9 +139,6 @@ export const HTTP_STATUS = {
   PRICE_OTHER: 409,
   NO_ROOM: 409,
   CLASS_TOO_LOW: 409,
-  BODY_OTHER: 422,
-  BODY_MISSING: 422,
-  SECRET_FOREIGN: 403,
   RECEIPT_FOREIGN: 403,
   QUESTION_FOREIGN: 403,
   QUESTION_STALE: 410,

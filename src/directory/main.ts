@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { openTrust } from '../artifact/release/metadata.ts';
 import { type Measurements, parseMeasurements } from '../attestation/spec.ts';
@@ -8,18 +9,27 @@ import { gridSchema } from '../identity/farm.ts';
 import { utf8 } from '../lib/bytes.ts';
 import { sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
+import { formatNoteKey, noteKeyOf } from '../record/note.ts';
 import { openProver } from './attestation/prover.ts';
 import { makeBuckets } from './buckets.ts';
 import { StartError } from './errors.ts';
-import { openIdentity } from './keys.ts';
-import { openNotifier } from './feed/notifier.ts';
+import { openIdentity, openLogKey } from './keys.ts';
+import { openNotifier } from './notifier.ts';
 import { makeServer } from './server.ts';
-import { NO_RECORD } from './database/database.ts';
 import { openSqlite } from './database/sqlite.ts';
+import { makeGate } from './record/gate.ts';
+import { claimRecord } from './record/head.ts';
+import { composePolicy, type WitnessWish } from './record/policy.ts';
+import { openRecord } from './record/record.ts';
+import { openTileFolder } from './record/tiles.ts';
 import { openStore } from './sql/store.ts';
 import type { Store } from './store.ts';
 
-const USAGE = 'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE]';
+const USAGE =
+  'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE] ' +
+  '[--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER]';
+/** How long a start waits for the witnesses to say what they saw last. */
+const SEEN_WAIT_MS = 5 * SECOND_MS;
 const SWEEP_EVERY_MS = SECOND_MS;
 const KEYS_MAX = 50_000;
 
@@ -30,6 +40,7 @@ const EXIT_STATUS = {
   DIRECTORY_RUNNING: 4,
   GRID_OTHER: 4,
   KEYS_EXPOSED: 5,
+  KEYS_OTHER: 5,
   FOLDER_UNUSABLE: 5,
   ROOT_UNUSABLE: 5,
 } satisfies Record<StartError['code'], number>;
@@ -40,13 +51,22 @@ type Options = {
   grid: string;
   folder: string;
   rootPath: string | undefined;
+  tilesFolder: string;
+  wish: WitnessWish;
 };
 
 function readOptions(): Options {
   const text = { type: 'string' } as const;
-  let values: { listen?: string; grid?: string; data?: string; root?: string };
+  const [listens, names] = [
+    { listen: text, grid: text },
+    { data: text, root: text, tiles: text },
+  ];
+  const witnesses = { witness: { ...text, multiple: true as const }, quorum: text };
+  let values: Partial<Record<'listen' | 'grid' | 'data' | 'root' | 'tiles' | 'quorum', string>> & {
+    witness?: string[];
+  };
   try {
-    ({ values } = parseArgs({ options: { listen: text, grid: text, data: text, root: text } }));
+    ({ values } = parseArgs({ options: { ...listens, ...names, ...witnesses } }));
   } catch (cause) {
     throw new StartError('ARGUMENTS', `${sentenceOf(cause)}. ${USAGE}.`);
   }
@@ -59,7 +79,15 @@ function readOptions(): Options {
   if (host === undefined || port > 65_535 || !grid.success || !values.data) {
     throw new StartError('ARGUMENTS', `${USAGE}, as in --listen 127.0.0.1:8080 --grid dev.`);
   }
-  return { host, port, grid: grid.data, folder: values.data, rootPath: values.root };
+  return {
+    host,
+    port,
+    grid: grid.data,
+    folder: values.data,
+    rootPath: values.root,
+    tilesFolder: values.tiles ?? join(values.data, 'record'),
+    wish: { witnesses: values.witness ?? [], quorum: values.quorum },
+  };
 }
 
 async function listen(app: Awaited<ReturnType<typeof makeServer>>, options: Options) {
@@ -104,30 +132,44 @@ async function start(): Promise<void> {
   const log = openLog('directory');
   const own = openIdentity(folder);
   await using resources = new AsyncDisposableStack();
-  const store = openStore(
-    openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder: NO_RECORD }),
-  );
-  resources.defer(store.close);
+  const signer = openLogKey(folder, grid);
+  const logKey = noteKeyOf(signer.name, 'ed25519', signer.publicKey);
+  const policy = composePolicy(logKey, options.wish);
+  const gate = makeGate();
+  const database = openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder: gate });
+  resources.defer(database.close);
+  await database.write(() => claimRecord({ directory: own.id, logKey: formatNoteKey(logKey) }));
+  const tiles = openTileFolder(options.tilesFolder);
+  const record = openRecord({ database, gate, signer, policy, tiles, log });
+  const store = openStore(database, record);
   const notifier = openNotifier();
   store.onChange(notifier.wake);
   const nowMs = (): number => Date.now();
   const byIdentity = makeBuckets({ perSecond: 50, burst: 500, keysMax: KEYS_MAX });
   const byAddress = makeBuckets({ perSecond: 500, burst: 5000, keysMax: KEYS_MAX });
   const prover = openProver({ grid, own, store, measurements: measurementsOf(store), nowMs, log });
-  const directory = { grid, own, trustedRoot, store, notifier, byIdentity, prover, nowMs, log };
+  const shown = { grid, own, trustedRoot, store, record };
+  const directory = { ...shown, notifier, byIdentity, prover, nowMs, log };
   const app = await makeServer({ directory, byAddress, requestDeadlineMs: 10 * SECOND_MS });
   resources.defer(async () => app.close());
   const sweeper = setInterval(() => {
     store.sweep(nowMs()).catch((error: unknown) => log.error({ error }, 'sweep failed'));
   }, SWEEP_EVERY_MS);
   resources.defer(() => clearInterval(sweeper));
-  const url = await listen(app, options);
   const ending = new AbortController();
-  resources.defer(() => ending.abort());
+  const publishing = record.run(ending.signal);
+  resources.defer(async () => {
+    ending.abort();
+    await publishing;
+  });
+  await Promise.race([record.seen, sleep(SEEN_WAIT_MS, undefined, { ref: false })]);
+  const url = await listen(app, options);
   void prover.run(ending.signal);
+  if (options.wish.witnesses.length === 0) log.warn({}, 'no witness: nobody sees this record');
   const end = Promise.withResolvers<string>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(name));
-  console.log(JSON.stringify({ listening: url, grid, directory: own.id }));
+  const said = { listening: url, grid, directory: own.id, log: formatNoteKey(logKey), policy };
+  console.log(JSON.stringify(said));
   log.info({ signal: await end.promise }, 'closing');
 }
 

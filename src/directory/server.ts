@@ -17,6 +17,7 @@ import { addContractRoutes, addReceiptRoutes } from './routes/contracts.ts';
 import { addFeedRoutes } from './routes/feed.ts';
 import { addGridRoutes } from './routes/grid.ts';
 import { addFarmRoutes, addNodeRoutes } from './routes/nodes.ts';
+import { addRecordRoutes } from './routes/record.ts';
 import { addReleaseRoutes } from './routes/release.ts';
 import { addQuestionRoutes } from './routes/questions.ts';
 import { addRolloutRoutes } from './routes/rollout.ts';
@@ -90,6 +91,7 @@ function addRoutes(app: App, directory: Directory): void {
   addQuestionRoutes(app, directory);
   addRolloutRoutes(app, directory);
   addReleaseRoutes(app, directory);
+  addRecordRoutes(app, directory);
 }
 
 function addRefusals(app: App, directory: Directory): void {

@@ -36,7 +36,6 @@ export type PayloadKind =
   | 'offer'
   | 'contract'
   | 'cancellation'
-  | 'erasure'
   | 'receipt'
   | 'heartbeat'
   | 'question'

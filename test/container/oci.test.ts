@@ -13,7 +13,6 @@ const WEB: Container = {
   image: { sha256: 'ab'.repeat(32), lengthBytes: 4096, sources: ['http://10.0.0.1/web.erofs'] },
   args: ['/bin/httpd', '-f'],
   env: { GREETING: 'hello' },
-  secrets: [],
   uid: 1000,
   cpuMillis: 250,
   memoryBytes: 32 * MiB,
@@ -26,7 +25,7 @@ function specOf(container: Container): ReturnType<typeof containerSpecOf> {
   const attachment =
     container.znet === null ? null : { netns: 'zn-5e', address: 'fd5e::8001', mtuBytes: 1420 };
   const rootPath = '/run/zos/images/mnt/ab';
-  return containerSpecOf({ contract: CONTRACT, container, rootPath, attachment, secrets: [] });
+  return containerSpecOf({ contract: CONTRACT, container, rootPath, attachment });
 }
 
 const GROUND = {

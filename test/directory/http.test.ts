@@ -75,6 +75,12 @@ test('the OpenAPI document names every route, made from the schemas that check',
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
   expect(routes.toSorted()).toEqual([
+    'GET /record/checkpoint',
+    'GET /record/consistency',
+    'GET /record/envelope/{digest}',
+    'GET /record/policy',
+    'GET /record/proof/{digest}',
+    'GET /record/tile/{*}',
     'GET /v1/boot',
     'GET /v1/contracts',
     'GET /v1/contracts/{id}',

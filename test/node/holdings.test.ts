@@ -23,7 +23,6 @@ import {
   OFFER_ID,
   PRICES,
 } from '../support/contracts.ts';
-import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
 import { makeReceipt } from '../support/directory.ts';
 
 const folders: string[] = [];
@@ -41,7 +40,6 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
     node: NODE_ID,
     offer: OFFER_ID,
     prices: PRICES,
-    opens: OPENS_ELSEWHERE,
     class: 'unverified',
     total: makeKnowledge().total,
     watch: undefined,

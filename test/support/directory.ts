@@ -5,11 +5,12 @@ import type { Measurements } from '../../src/attestation/spec.ts';
 import { openProver } from '../../src/directory/attestation/prover.ts';
 import { makeBuckets } from '../../src/directory/buckets.ts';
 import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
-import { openNotifier } from '../../src/directory/feed/notifier.ts';
+import { openNotifier } from '../../src/directory/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
-import { NO_RECORD } from '../../src/directory/database/database.ts';
 import { openSqlite } from '../../src/directory/database/sqlite.ts';
+import { makeGate } from '../../src/directory/record/gate.ts';
+import type { DirectoryRecord } from '../../src/directory/record/record.ts';
 import { openStore } from '../../src/directory/sql/store.ts';
 import { type Envelope, signEnvelope, untrustedPayload } from '../../src/identity/envelope.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
@@ -18,12 +19,16 @@ import type { Capacity } from '../../src/capacity/spec.ts';
 import type { Contract } from '../../src/contract/spec.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { type Client, type NodeSigning, openClient } from '../../src/sdk/index.ts';
+import { openTestRecord, settle } from './record/directory-record.ts';
 import { carry, GRID, makeContract, makePerson, NOW_MS, type Person, PRICES } from './contracts.ts';
 
 export type TestDirectory = AsyncDisposable & {
   readonly url: string;
   readonly client: Client;
   readonly store: Store;
+  readonly record: DirectoryRecord;
+  /** Everything that is on the record by now is published. */
+  readonly settled: () => Promise<void>;
   readonly own: OwnIdentity;
   readonly folder: string;
   /** What its clock shows; tests turn it. */
@@ -40,18 +45,33 @@ type Limits = {
   requestDeadlineMs?: number;
   measurements?: Measurements;
   trustedRoot?: Uint8Array;
+  /** As `--witness` takes them. */
+  witnesses?: readonly string[];
 };
 
 /** A real server on the loopback interface over a real database in a folder of its own. */
 export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
   const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
-  const { identityBurst = 10_000, measurements, trustedRoot } = limits;
+  const { identityBurst = 10_000, measurements, trustedRoot, witnesses = [] } = limits;
   const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
-  const store = openStore(
-    openSqlite({ path: join(folder, 'directory.sqlite'), grid: GRID, recorder: NO_RECORD }),
-  );
+  const gate = makeGate();
+  const database = openSqlite({
+    path: join(folder, 'directory.sqlite'),
+    grid: GRID,
+    recorder: gate,
+  });
+  const record = await openTestRecord({
+    folder,
+    grid: GRID,
+    own,
+    database,
+    gate,
+    witnesses,
+    log: LOG,
+  });
+  const store = openStore(database, record);
   const notifier = openNotifier();
   store.onChange(notifier.wake);
   const prover = openProver({
@@ -63,7 +83,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     log: LOG,
   });
   const ending = new AbortController();
-  const proving = prover.run(ending.signal);
+  const running = [prover.run(ending.signal), record.run(ending.signal)];
   const buckets = (most: number) => makeBuckets({ perSecond, burst: most, keysMax: 1000 });
   const app = await makeServer({
     directory: {
@@ -74,6 +94,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
       byIdentity: buckets(identityBurst),
       prover,
       trustedRoot,
+      record,
       nowMs: () => clock.nowMs,
       log: LOG,
     },
@@ -81,16 +102,26 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     requestDeadlineMs,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const client = openClient({ baseUrl: url });
   return {
     url,
-    client: openClient({ baseUrl: url }),
+    client: {
+      ...client,
+      // What nodes get is what is published: tests ask once that has happened.
+      wants: async (...wish) => {
+        await settle(database).catch(() => undefined);
+        return client.wants(...wish);
+      },
+    },
     store,
+    record,
+    settled: async () => settle(database),
     own,
     folder,
     clock,
     [Symbol.asyncDispose]: async () => {
       ending.abort();
-      await proving;
+      await Promise.all(running);
       await app.close();
       await store.close();
       rmSync(folder, { recursive: true });

@@ -23,16 +23,19 @@ export type Batch = {
  * The writes of one transaction, each undone alone by its own savepoint when it throws; then what
  * they put on the record, and the revisions of the nodes that they touched.
  */
-export function* runBatch(jobs: readonly Job[], append: Recorder['append']): Work<Batch> {
+export function* runBatch(
+  jobs: readonly Job[],
+  recorder: Pick<Recorder, 'append' | 'check'>,
+): Work<Batch> {
   const [outcomes, entries]: [Outcome[], NewEntry[]] = [[], []];
   const touched = new Set<string>();
   for (const job of jobs) {
-    const done = yield* runJob(job);
+    const done = yield* runJob(job, recorder.check);
     outcomes.push(done.outcome);
     entries.push(...done.entries);
     for (const node of done.nodes) touched.add(node);
   }
-  if (entries.length > 0) yield* append(entries);
+  if (entries.length > 0) yield* recorder.append(entries);
   // In one order, so that two processes that touch the same nodes never wait for each other.
   const nodes = [...touched].toSorted();
   for (const node of nodes) {
@@ -43,12 +46,15 @@ export function* runBatch(jobs: readonly Job[], append: Recorder['append']): Wor
 
 type Done = { readonly outcome: Outcome; readonly nodes: string[]; readonly entries: NewEntry[] };
 
-function* runJob(job: Job): Work<Done> {
+function* runJob(job: Job, check: Recorder['check']): Work<Done> {
   const [nodes, entries]: [string[], NewEntry[]] = [[], []];
   yield* run('SAVEPOINT job');
   try {
     const value = yield* job.write({
-      record: (entry) => void entries.push(entry),
+      record: (entry) => {
+        check();
+        entries.push(entry);
+      },
       touch: (node) => void nodes.push(node),
     });
     yield* run('RELEASE SAVEPOINT job');

@@ -6,6 +6,8 @@ export type NewEntry = {
   /** SHA-256 of the payload, in hex. */
   readonly digest: string;
   readonly node: string | null;
+  /** The envelope that it commits to, as JSON. */
+  readonly envelope: string;
 };
 
 /** A write under way: what goes on the record with it, and whom to wake once it is durable. */
@@ -19,6 +21,8 @@ export type Write<T> = (transaction: Transaction) => Work<T>;
 
 /** What happens with everything that the writes of one transaction put on the record. */
 export type Recorder = {
+  /** Called before anything is put on the record; throws `RefusedError` while nothing may be. */
+  readonly check: () => void;
   /** Runs in the transaction, after its writes and before its end; throwing undoes them all. */
   readonly append: (entries: readonly NewEntry[]) => Work<void>;
   /** Called once that transaction is durable. */
@@ -36,6 +40,11 @@ export type Database = {
   /** As `write`, for rows of one node or one person that no other write reads to decide. */
   readonly note: <T>(write: Write<T>) => Promise<T>;
   /** Hands over the nodes whose wants changed; `all` when word of some of them may be lost. */
+  /** Runs `work` while this process is the only one of all that does so; ends when it ends. */
+  readonly lead: (
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<void>,
+  ) => Promise<void>;
   readonly onChange: (listener: (nodes: readonly string[] | 'all') => void) => void;
   readonly close: () => Promise<void>;
 };
@@ -46,4 +55,5 @@ export const NO_RECORD: Recorder = {
     // Nothing is kept.
   },
   appended: () => undefined,
+  check: () => undefined,
 };

@@ -5,6 +5,31 @@ export const SCHEMA_VERSION = 6;
 export const SCHEMA = `
 CREATE TABLE grid (name TEXT NOT NULL) STRICT;
 
+CREATE TABLE record_head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL,
+  directory TEXT NOT NULL,
+  log_key TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE record_published (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL,
+  edge TEXT NOT NULL,
+  checkpoint TEXT
+) STRICT;
+
+CREATE TABLE record_entries (
+  idx INTEGER PRIMARY KEY,
+  payload_type TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  node TEXT,
+  seq INTEGER,
+  envelope TEXT
+) STRICT;
+CREATE UNIQUE INDEX record_entries_by_digest ON record_entries (digest, payload_type);
+CREATE UNIQUE INDEX record_entries_by_node ON record_entries (node, seq) WHERE node IS NOT NULL;
+
 CREATE TABLE releases (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   floor TEXT NOT NULL,
@@ -36,7 +61,8 @@ CREATE TABLE nodes (
   capacity TEXT NOT NULL,
   prices TEXT NOT NULL,
   class TEXT NOT NULL,
-  revision INTEGER NOT NULL DEFAULT 1
+  revision INTEGER NOT NULL DEFAULT 1,
+  record_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE proofs (
@@ -109,15 +135,6 @@ CREATE TABLE versions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX versions_by_contract ON versions (contract, version, seq);
 
-CREATE TABLE bodies (
-  version TEXT PRIMARY KEY,
-  contract TEXT NOT NULL,
-  digest TEXT NOT NULL,
-  body TEXT,
-  erasure TEXT
-) STRICT, WITHOUT ROWID;
-CREATE INDEX bodies_by_contract ON bodies (contract, digest);
-
 CREATE TABLE znet_peers (
   digest TEXT NOT NULL,
   znet TEXT NOT NULL,
@@ -131,6 +148,7 @@ CREATE TABLE cancellations (
   contract TEXT PRIMARY KEY,
   node TEXT NOT NULL,
   tenant TEXT NOT NULL,
+  digest TEXT NOT NULL,
   not_after_ms INTEGER NOT NULL,
   envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

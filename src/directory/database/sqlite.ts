@@ -54,6 +54,8 @@ export function openSqlite({ path, grid, recorder }: SqliteOptions): Database {
     read: async (work) => drive(work, answer),
     write,
     note: write,
+    // Nobody else can have the file open.
+    lead: async (signal, work) => work(signal),
     onChange: (listener) => listeners.push(listener),
     close: async () => {
       while (queue.length > 0) flush();
@@ -72,7 +74,7 @@ type Commit = {
 function commit({ file, answer, jobs, recorder }: Commit): Batch {
   try {
     file.exec('BEGIN IMMEDIATE');
-    const batch = drive(runBatch(jobs, recorder.append), answer);
+    const batch = drive(runBatch(jobs, recorder), answer);
     file.exec('COMMIT');
     return batch;
   } catch (cause) {

@@ -18,7 +18,8 @@ import type { Prover } from '../attestation/prover.ts';
 import type { Buckets } from '../buckets.ts';
 import { RefusedError } from '../errors.ts';
 import type { OwnIdentity } from '../keys.ts';
-import type { Notifier } from '../feed/notifier.ts';
+import type { Notifier } from '../notifier.ts';
+import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
 
 /** What every route works with. */
@@ -31,6 +32,10 @@ export type Directory = {
   readonly byIdentity: Buckets;
   /** Asks nodes for proofs of their class. */
   readonly prover: Pick<Prover, 'ask'>;
+  readonly record: Pick<
+    DirectoryRecord,
+    'policy' | 'published' | 'entry' | 'prove' | 'growth' | 'tile'
+  >;
   /** Whose releases it tells nodes about; none when it was started without. */
   readonly trustedRoot?: Uint8Array | undefined;
   readonly nowMs: () => number;

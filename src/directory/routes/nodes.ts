@@ -15,7 +15,9 @@ import {
   registrationAnswer,
   seenAnswer,
 } from '../../sdk/api.ts';
+import { textOf, toBase64 } from '../../lib/bytes.ts';
 import { RefusedError } from '../errors.ts';
+import type { SeenAnswer } from '../../sdk/api.ts';
 import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
 
 /** Farms, as their farmers signed them. */
@@ -98,9 +100,9 @@ export function addNodeRoutes(app: App, directory: Directory): void {
       const heartbeat = verifyHeartbeat(body, node, grid);
       spendOf(directory, node.id);
       const lastSeenMs = nowMs();
-      // The checkpoint that the node saw last is proven consistent here once there is a record.
       await store.putHeartbeat({ value: heartbeat, envelope: body }, lastSeenMs);
-      return { seq: heartbeat.seq, lastSeenMs };
+      const record = await growthFor(directory, heartbeat.record?.size ?? 0);
+      return { seq: heartbeat.seq, lastSeenMs, record };
     },
   );
 }
@@ -114,4 +116,16 @@ function verifiedToken(body: Joining, grid: string): Named<JoinToken> | null {
     throw new RefusedError('BODY_MALFORMED', 'A join token needs its farmer beside it.');
   }
   return verifyJoinToken(body.token, { farmer: verifyIdentity(body.farmer), grid, nowMs: 0 });
+}
+
+/** The published head for a node that saw `from` entries last, and that it grew out of those. */
+async function growthFor({ record }: Directory, from: number): Promise<SeenAnswer['record']> {
+  const { size, checkpoint } = await record.published();
+  if (checkpoint === null) return null;
+  // A node that saw more than there is gets the head as it is, and draws its own conclusion.
+  const proof = from > size ? [] : await record.growth(from, size);
+  return {
+    checkpoint: textOf(checkpoint),
+    proof: proof.map((hash) => toBase64(hash)),
+  };
 }

@@ -22,7 +22,7 @@ import type { Carried } from '../store.ts';
 import { classIn } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
-import { keepBody } from './bodies.ts';
+import { recordOf } from '../record/append.ts';
 import { putDocument } from './nodes.ts';
 import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
@@ -30,8 +30,6 @@ import { putZnetEnds } from './znets.ts';
 type Entry = {
   readonly contract: Carried<SignedContract>;
   readonly tenant: Envelope;
-  /** The private body that it names. */
-  readonly body?: string | undefined;
   readonly nowMs: number;
 };
 type Admitted = AdmissionAnswer & { readonly isNew: boolean };
@@ -41,8 +39,7 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
   const { value: contract, envelope } = entry.contract;
   yield* sweep(transaction, entry.nowMs);
   const text = JSON.stringify(envelope);
-  const bodyBytes = entry.body?.length ?? 0;
-  const lengthBytes = text.length + JSON.stringify(entry.tenant).length + bodyBytes;
+  const lengthBytes = text.length + JSON.stringify(entry.tenant).length;
   const before = yield* contractRow(contract.id);
   const books = yield* booksFor(entry, before);
   const isNew = decideAdmission(contract, lengthBytes, books) === 'append';
@@ -58,11 +55,12 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
     : (books.contract?.life as Life);
   if (isNew) {
     yield* putDocument(contract.tenant, entry.tenant);
+    transaction.record(recordOf(entry.tenant));
     if (before === undefined) yield* insertContract(contract, life);
     else yield* saveLife(contract, life);
     yield* appendVersion({ contract, version, text });
-    yield* keepBody(contract, entry.body);
-    transaction.touch(contract.node);
+    // Its node hears of it once enough witnesses have seen it, and not before.
+    transaction.record(recordOf(envelope, contract.node));
   }
   const { id, digest } = contract;
   const { state, reservedUntilMs } = life;
@@ -217,18 +215,22 @@ export function* cancelContract(
   if (isOver(life) && life.state !== 'released') {
     throw new RefusedError('CONTRACT_OVER', `This contract is ${life.state} already.`);
   }
+  const entry = recordOf(envelope, value.node);
   yield* run(
-    `INSERT INTO cancellations (contract, node, tenant, not_after_ms, envelope)
-     VALUES (:contract, :node, :tenant, :notAfterMs, :envelope)`,
+    `INSERT INTO cancellations (contract, node, tenant, digest, not_after_ms, envelope)
+     VALUES (:contract, :node, :tenant, :digest, :notAfterMs, :envelope)`,
     {
       contract: value.contract,
       node: value.node,
       tenant: value.tenant,
+      digest: entry.digest,
       notAfterMs: numberIn(row, 'not_after_ms'),
       envelope: JSON.stringify(envelope),
     },
   );
   yield* saveLife({ id: value.contract }, afterCancellation(life));
+  transaction.record(entry);
+  // Its tenant's signature is enough to stop: the node hears of it before any witness does.
   transaction.touch(value.node);
 }
 

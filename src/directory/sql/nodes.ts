@@ -10,6 +10,7 @@ import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';
 import { proofOf } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
+import { recordOf } from '../record/append.ts';
 import {
   bookedIn,
   envelopeIn,
@@ -21,12 +22,16 @@ import {
   textOrNullIn,
 } from './rows.ts';
 
-/** Keeps a document under its hash; the same hash never changes its document. */
-export function* putIdentity({ value, envelope }: Carried<Identity>): Work<void> {
+/** Keeps a document under its hash, on the record; the same hash never changes its document. */
+export function* putIdentity(
+  transaction: Transaction,
+  { value, envelope }: Carried<Identity>,
+): Work<void> {
   yield* putDocument(value.id, envelope);
+  transaction.record(recordOf(envelope));
 }
 
-/** As `putIdentity`, of a document whose id was checked elsewhere. */
+/** Keeps a document whose id was checked elsewhere, and leaves the record as it is. */
 export function* putDocument(id: string, envelope: Envelope): Work<void> {
   yield* run(
     'INSERT INTO identities (id, envelope) VALUES (:id, :envelope) ON CONFLICT DO NOTHING',
@@ -43,13 +48,17 @@ export function* identityOf(id: string): Work<Envelope | undefined> {
 }
 
 /** Keeps a farm under its hash. */
-export function* putFarm({ value, envelope }: Carried<Named<Farm>>): Work<void> {
+export function* putFarm(
+  transaction: Transaction,
+  { value, envelope }: Carried<Named<Farm>>,
+): Work<void> {
   const { id, farmer, name } = value;
   yield* run(
     `INSERT INTO farms (id, farmer, name, envelope) VALUES (:id, :farmer, :name, :envelope)
      ON CONFLICT DO NOTHING`,
     { id, farmer, name, envelope: JSON.stringify(envelope) },
   );
+  transaction.record(recordOf(envelope));
 }
 
 /** One page of all farms, oldest first. */
@@ -70,10 +79,11 @@ export function* farmsOf(page: Page): Work<PageOf<FarmAnswer>> {
 export function* registerNode(transaction: Transaction, entry: NodeEntry): Work<Registration> {
   const { id } = entry.identity.value;
   const before = yield* one('SELECT * FROM nodes WHERE id = :id', { id });
-  yield* putIdentity(entry.identity);
+  yield* putIdentity(transaction, entry.identity);
   const farm = yield* claimFarm(entry, before);
   if (before === undefined || isNewer(before, entry.offer.value)) {
     yield* putNode(farm, entry.offer);
+    transaction.record(recordOf(entry.offer.envelope));
     transaction.touch(id);
   } else if (farm !== before['farm']) {
     yield* run('UPDATE nodes SET farm = :farm WHERE id = :id', { farm, id });
@@ -143,9 +153,19 @@ function* putNode(farm: string | null, offer: Carried<Named<Offer>>): Work<void>
   );
 }
 
+/** Whether there are entries for a node that it has not said it saw: it is shown them again. */
+function* isBehind(id: string, seq: number): Work<boolean> {
+  const row = yield* one('SELECT 1 FROM nodes WHERE id = :id AND record_seq > :seq', { id, seq });
+  return row !== undefined;
+}
+
 /** Takes a sign of life unless a later one is there: one statement, so none is ever undone. */
-export function* putHeartbeat(heartbeat: Carried<Heartbeat>, nowMs: number): Work<void> {
-  const { node, seq } = heartbeat.value;
+export function* putHeartbeat(
+  transaction: Transaction,
+  heartbeat: Carried<Heartbeat>,
+  nowMs: number,
+): Work<void> {
+  const { node, seq, record } = heartbeat.value;
   const changed = yield* run(
     `INSERT INTO heartbeats (node, seq, last_seen_ms, payload, envelope)
      SELECT :node, :seq, :nowMs, :payload, :envelope FROM nodes WHERE id = :node
@@ -162,6 +182,7 @@ export function* putHeartbeat(heartbeat: Carried<Heartbeat>, nowMs: number): Wor
   );
   if (changed > 0) {
     yield* followTurns(heartbeat.value, nowMs);
+    if (record !== undefined && (yield* isBehind(node, record.seq))) transaction.touch(node);
     return;
   }
   const newest = yield* one('SELECT seq FROM heartbeats WHERE node = :node', { node });

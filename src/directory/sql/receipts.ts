@@ -6,6 +6,7 @@ import type { Carried } from '../store.ts';
 import { contractRow, saveLife, sweep } from './contracts.ts';
 import type { Transaction } from '../database/database.ts';
 import { one, run, type Work } from '../database/work.ts';
+import { recordOf } from '../record/append.ts';
 import { jsonIn, numberIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
 
@@ -46,7 +47,10 @@ export function* putReceipt(
     after.held?.digest !== before.held?.digest ||
     after.pending?.digest !== before.pending?.digest ||
     after.state !== before.state;
-  if (isChanged) transaction.touch(receipt.node);
+  if (isChanged) {
+    transaction.record(recordOf(envelope));
+    transaction.touch(receipt.node);
+  }
   const ends = isOver(after) ? [] : receipt.znetEnds;
   yield* putZnetEnds(transaction, { contract: receipt.contract, node: receipt.node, ends });
 }

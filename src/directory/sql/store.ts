@@ -4,8 +4,9 @@ import { lowestOf, publishedOf, putRelease } from '../release/store.ts';
 import { farmerOf, putUpdatePolicy } from '../rollout/policies.ts';
 import { lengthenTurns, sweepTurns, takeTurn } from '../rollout/turns.ts';
 import { updatesOf } from '../rollout/view.ts';
+import { proveWants } from '../record/proofs.ts';
+import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
-import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
 import {
   farmsOf,
@@ -23,16 +24,17 @@ import { contractOf, contractsOf } from './views.ts';
 import { revisionOf, wantsOf } from './wants.ts';
 
 /** The store in a database; what books or records is a `write`, what a node says often a `note`. */
-export function openStore({ read, write, note, onChange, close }: Database): Store {
+export function openStore(database: Database, record: Pick<DirectoryRecord, 'prove'>): Store {
+  const { read, write, note, onChange, close } = database;
   let isAwake = false;
   return {
     onChange,
-    putIdentity: async (identity) => write(() => putIdentity(identity)),
+    putIdentity: async (identity) => write((transaction) => putIdentity(transaction, identity)),
     identity: async (id) => read(identityOf(id)),
     putFarm: async (farm, farmer) =>
-      write(function* () {
-        yield* putIdentity(farmer);
-        yield* putFarm(farm);
+      write(function* (transaction) {
+        yield* putIdentity(transaction, farmer);
+        yield* putFarm(transaction, farm);
       }),
     farms: async (page) => read(farmsOf(page)),
     farmer: async (farm) => read(farmerOf(farm)),
@@ -43,20 +45,23 @@ export function openStore({ read, write, note, onChange, close }: Database): Sto
     node: async (id) => read(nodeOf(id)),
     nodes: async (page) => read(nodesOf(page)),
     putProof: async (node, proof) => note(() => putProof(node, proof)),
-    putHeartbeat: async (heartbeat, nowMs) => note(() => putHeartbeat(heartbeat, nowMs)),
+    putHeartbeat: async (heartbeat, nowMs) =>
+      note((transaction) => putHeartbeat(transaction, heartbeat, nowMs)),
     admitContract: async (entry) => write((transaction) => admitContract(transaction, entry)),
     contract: async (id) => read(contractOf(id)),
     contracts: async (filter, page) => read(contractsOf(filter, page)),
     cancelContract: async (cancellation, nowMs) =>
       write((transaction) => cancelContract(transaction, cancellation, nowMs)),
-    eraseBody: async (erasure) => write((transaction) => eraseBody(transaction, erasure)),
     putReceipt: async (receipt, nowMs) =>
       write((transaction) => putReceipt(transaction, receipt, nowMs)),
     ask: async (entry) => note((transaction) => ask(transaction, entry)),
     putAnswer: async (answer, nowMs) =>
       note((transaction) => putAnswer(transaction, answer, nowMs)),
     answer: async (question, nowMs) => read(answerOf(question, nowMs)),
-    wants: async (node, nowMs) => read(wantsOf(node, nowMs)),
+    wants: async (node, nowMs) => {
+      const wants = await read(wantsOf(node, nowMs));
+      return wants === undefined ? undefined : proveWants(wants, record.prove);
+    },
     revision: async (node) => read(revisionOf(node)),
     claimNonce: async (claim) => note(() => claimNonce(claim)),
     putRelease: async (published) => write(() => putRelease(published)),

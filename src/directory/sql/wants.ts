@@ -1,10 +1,15 @@
-import type { Wants } from '../../contract/wants.ts';
+import type { Heartbeat } from '../../contract/receipt.ts';
+import { PASSED_MAX, type Wants } from '../../contract/wants.ts';
+import { payloadTypeOf } from '../../identity/envelope.ts';
 import { KiB, MiB } from '../../lib/units.ts';
-import { all, one, type Work } from '../database/work.ts';
+import { all, one, type Row, type Work } from '../database/work.ts';
+import { entryIn, publishedHead } from '../record/head.ts';
+import type { Place, PlacedWants } from '../record/proofs.ts';
 import { carriedPolicyOf } from '../rollout/policies.ts';
-import { envelopeIn, numberIn, textIn, textOrNullIn } from './rows.ts';
+import { envelopeIn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 
 const QUESTIONS_MAX = 256;
+const CANCELLATIONS_MAX = 4096;
 const PEERS_MAX = 4096;
 /** What peers may say is bounded in all, for a node's feed has to stay readable. */
 const PEER_RECEIPT_BYTES_MAX = 32 * KiB;
@@ -17,29 +22,84 @@ export function* revisionOf(node: string): Work<number | undefined> {
 }
 
 /** Everything that a node shall have, as the books stand now. */
-export function* wantsOf(node: string, nowMs: number): Work<Wants | undefined> {
+export function* wantsOf(node: string, nowMs: number): Work<PlacedWants | undefined> {
   const revision = yield* revisionOf(node);
   if (revision === undefined) return undefined;
+  const published = yield* publishedHead();
+  const contracts = yield* contractsOf(node, published.size);
+  const seen = yield* seenSeqOf(node);
+  const cancellations = yield* cancellationsOf(node, seen, nowMs);
   return {
     revision,
-    contracts: yield* contractsOf(node),
-    cancellations: yield* cancellationsOf(node, nowMs),
+    published,
+    contracts,
+    cancellations,
+    passed: yield* passedOf({
+      node,
+      seen,
+      size: published.size,
+      carried: [...contracts, ...cancellations],
+    }),
     peers: yield* peersOf(node),
     ...(yield* policyFor(node)),
     questions: yield* questionsOf(node, nowMs),
   };
 }
 
-function* cancellationsOf(node: string, nowMs: number): Work<Wants['cancellations']> {
+/** Those of contracts that still might run, and those that the node has not said it saw. */
+function* cancellationsOf(
+  node: string,
+  seen: number,
+  nowMs: number,
+): Work<PlacedWants['cancellations']> {
   const rows = yield* all(
-    `SELECT c.envelope, i.envelope AS tenant FROM cancellations c
-     JOIN identities i ON i.id = c.tenant WHERE c.node = :node AND c.not_after_ms > :nowMs`,
-    { node, nowMs },
+    `SELECT c.envelope, i.envelope AS tenant, r.idx, r.seq FROM cancellations c
+     JOIN identities i ON i.id = c.tenant
+     JOIN record_entries r ON r.digest = c.digest AND r.payload_type = :type
+     WHERE c.node = :node AND (c.not_after_ms > :nowMs OR r.seq > :seen)
+     ORDER BY r.seq LIMIT :limit`,
+    { node, nowMs, seen, type: payloadTypeOf('cancellation'), limit: CANCELLATIONS_MAX },
   );
   return rows.map((row) => ({
     cancellation: envelopeIn(row, 'envelope'),
     tenant: envelopeIn(row, 'tenant'),
+    ...placeIn(row),
   }));
+}
+
+function placeIn(row: Row): Place {
+  return { seq: numberIn(row, 'seq'), index: numberIn(row, 'idx') };
+}
+
+type Passed = {
+  readonly node: string;
+  readonly seen: number;
+  readonly size: number;
+  readonly carried: readonly Place[];
+};
+
+/**
+ * The published entries for a node after those that its heartbeats name, without what its wants
+ * carry anyway: the node sees every number, and so that none is withheld.
+ */
+function* passedOf({ carried, ...after }: Passed): Work<PlacedWants['passed']> {
+  const rows = yield* all(
+    `SELECT * FROM record_entries WHERE node = :node AND seq > :seen AND idx < :size
+     ORDER BY seq LIMIT :limit`,
+    { ...after, limit: PASSED_MAX + carried.length },
+  );
+  const indices = new Set(carried.map(({ index }) => index));
+  return rows
+    .filter((row) => !indices.has(numberIn(row, 'idx')))
+    .slice(0, PASSED_MAX)
+    .map((row) => ({ entry: entryIn(row), index: numberIn(row, 'idx') }));
+}
+
+/** The number up to which a node says that it has seen every entry that is for it. */
+function* seenSeqOf(node: string): Work<number> {
+  const row = yield* one('SELECT payload FROM heartbeats WHERE node = :node', { node });
+  if (row === undefined) return 0;
+  return (jsonIn(row, 'payload') as Heartbeat).record?.seq ?? 0;
 }
 
 function* questionsOf(node: string, nowMs: number): Work<Wants['questions']> {
@@ -63,19 +123,20 @@ function* policyFor(node: string): Work<Pick<Wants, 'updatePolicy'>> {
 }
 
 /** The version that the node holds, to start from, and the one that waits for its word. */
-function* contractsOf(node: string): Work<Wants['contracts']> {
+function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']> {
   const rows = yield* all(
-    `SELECT v.envelope, i.envelope AS tenant, b.body FROM contracts c
+    `SELECT v.envelope, i.envelope AS tenant, r.idx, r.seq FROM contracts c
      JOIN versions v ON v.digest IN (c.held, c.pending)
-     LEFT JOIN bodies b ON b.version = v.digest
      JOIN identities i ON i.id = c.tenant
-     WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 ORDER BY c.seq, v.version`,
-    { node },
+     JOIN record_entries r ON r.digest = v.digest AND r.payload_type = :type
+     WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 AND r.idx < :size
+     ORDER BY c.seq, v.version`,
+    { node, size, type: payloadTypeOf('contract') },
   );
   return rows.map((row) => ({
     contract: envelopeIn(row, 'envelope'),
     tenant: envelopeIn(row, 'tenant'),
-    ...(row['body'] === null ? {} : { body: textIn(row, 'body') }),
+    ...placeIn(row),
   }));
 }
 

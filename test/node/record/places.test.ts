@@ -1,4 +1,3 @@
-import { OPENS_ELSEWHERE } from '../../../src/contract/checks/body.ts';
 import { mkdtempSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -56,7 +55,6 @@ async function openNode(folder = mkdtempSync(join(tmpdir(), 'zos-places-'))) {
     node: NODE_ID,
     offer: OFFER_ID,
     prices: PRICES,
-    opens: OPENS_ELSEWHERE,
     class: 'unverified',
     total,
     watch,

@@ -53,7 +53,6 @@ export function shellContainer(wish: {
       image,
       args: ['/bin/sh', '-c', script],
       env: {},
-      secrets: [],
       uid: 1000,
       cpuMillis: 500,
       memoryBytes: 32 * MiB,
@@ -63,7 +62,6 @@ export function shellContainer(wish: {
     },
     rootPath: imageMountPath(image.sha256),
     attachment,
-    secrets: [],
   });
 }
 

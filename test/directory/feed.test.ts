@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { signRequest } from '../../../src/contract/request.ts';
-import type { Wants } from '../../../src/contract/wants.ts';
-import { exchange } from '../../../src/host/http.ts';
-import { HOUR_MS, MINUTE_MS } from '../../../src/lib/units.ts';
-import { GRID, makePerson } from '../../support/contracts.ts';
+import { signRequest } from '../../src/contract/request.ts';
+import type { Wants } from '../../src/contract/wants.ts';
+import { exchange } from '../../src/host/http.ts';
+import { HOUR_MS, MINUTE_MS } from '../../src/lib/units.ts';
+import { GRID, makePerson } from '../support/contracts.ts';
 import {
   contractFor,
   freshNonce,
@@ -11,7 +11,7 @@ import {
   makeFarmer,
   openDirectory,
   signingOf,
-} from '../../support/directory.ts';
+} from '../support/directory.ts';
 
 const tenant = makePerson('tenant');
 
@@ -32,7 +32,7 @@ test('a change is pushed whole, and a feed resumes after what was seen', async (
   const first = contractFor(tenant, node);
   await client.submitContract(first);
   const one = await next(feed);
-  expect(one.contracts).toEqual([first]);
+  expect(one.contracts).toMatchObject([first]);
   expect(one.revision).toBeGreaterThan(empty.revision);
   await feed.return(undefined);
 
@@ -41,11 +41,11 @@ test('a change is pushed whole, and a feed resumes after what was seen', async (
   const waiting = next(resumed);
   const second = contractFor(tenant, node);
   await client.submitContract(second);
-  expect((await waiting).contracts).toEqual([first, second]);
+  expect((await waiting).contracts).toMatchObject([first, second]);
   await resumed.return(undefined);
 
   const late = client.feed(signing, { lastRevision: empty.revision });
-  expect((await next(late)).contracts).toEqual([first, second]);
+  expect((await next(late)).contracts).toMatchObject([first, second]);
   await late.return(undefined);
 });
 
@@ -91,8 +91,10 @@ test('a long-poll answers with a change, or null when none came', async () => {
   const waiting = client.wants(signing, { after, waitMs: 30_000 });
   const carried = contractFor(tenant, node);
   await client.submitContract(carried);
-  expect((await waiting)?.contracts).toEqual([carried]);
-  expect((await client.wants(signing, { after, waitMs: 30_000 }))?.contracts).toEqual([carried]);
+  expect((await waiting)?.contracts).toMatchObject([carried]);
+  expect((await client.wants(signing, { after, waitMs: 30_000 }))?.contracts).toMatchObject([
+    carried,
+  ]);
 });
 
 test('closing the directory ends feeds and long-polls', async () => {
