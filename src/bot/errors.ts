@@ -22,6 +22,8 @@ export class BotError extends ZosError<
   | 'DEPLOYMENT_MOVED'
   | 'CONTAINER_UNKNOWN'
   | 'CONTRACT_UNKNOWN'
+  | 'RECORD_MISSING'
+  | 'RECORD_UNSOUND'
   | 'CONTRACT_REFUSED'
   | 'CONTAINER_FAILED'
   | 'TOO_SLOW'
@@ -36,6 +38,7 @@ export const EXIT = {
   refused: 3,
   noRoom: 4,
   unreachable: 5,
+  alarm: 6,
   interrupted: 130,
 } as const;
 
@@ -67,6 +70,8 @@ const BOT_EXIT = {
   DEPLOYMENT_MOVED: EXIT.usage,
   CONTAINER_UNKNOWN: EXIT.usage,
   CONTRACT_UNKNOWN: EXIT.refused,
+  RECORD_MISSING: EXIT.unreachable,
+  RECORD_UNSOUND: EXIT.alarm,
   CONTRACT_REFUSED: EXIT.refused,
   CONTAINER_FAILED: EXIT.failed,
   TOO_SLOW: EXIT.unreachable,

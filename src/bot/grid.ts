@@ -75,7 +75,7 @@ export async function openGrid(world: World): Promise<Grid> {
   if (pinned?.url !== url) {
     await writeConfig(world.home, {
       ...config,
-      directory: { url, identity: identity.id, grid: said.grid },
+      directory: { ...pinned, url, identity: identity.id, grid: said.grid },
     });
   }
   return { client, name: said.grid, url };

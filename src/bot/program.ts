@@ -16,6 +16,7 @@ import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
 import { addFarm } from './farm/program.ts';
 import type { Terminal } from './terminal.ts';
+import { addRecord } from './record/program.ts';
 import { addWitness } from './witness/program.ts';
 import type { World } from './world.ts';
 
@@ -95,6 +96,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   addFarm(program, world);
   addDeployments(program, world);
   addVerify(program, world, ended);
+  addRecord(program, world);
   addWitness(program, world);
   addFiles(program, world);
   addHandedOver(program, world, ended);

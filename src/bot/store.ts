@@ -11,6 +11,7 @@ import {
   type SecretKeys,
 } from '../identity/keys.ts';
 import { sha256Schema } from '../lib/names.ts';
+import { POLICY_BYTES_MAX } from '../record/policy.ts';
 import { BotError } from './errors.ts';
 
 /**
@@ -28,7 +29,15 @@ export type Self = {
 };
 
 const configSchema = z.strictObject({
-  directory: z.strictObject({ url: z.url(), identity: sha256Schema, grid: gridSchema }).optional(),
+  directory: z
+    .strictObject({
+      url: z.url(),
+      identity: sha256Schema,
+      grid: gridSchema,
+      /** Of its record: the log's key and the witnesses who have to have seen it. */
+      policy: z.string().max(POLICY_BYTES_MAX).optional(),
+    })
+    .optional(),
   /** The root of the release's keys that this bot goes by, base64 of its file. */
   releaseRoot: z.string().max(100_000).optional(),
 });

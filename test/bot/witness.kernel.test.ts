@@ -73,8 +73,10 @@ test('killed between storing and answering, a witness still never signs a second
   expect(caughtBetween).toBeGreaterThan(0);
 });
 
+type Asked = { readonly history: History; readonly size: number; readonly vkey: string };
+
 /** Whether the witness signed this head, by what came back before it died. */
-function isSigned(answer: string, history: History, size: number, vkey: string): boolean {
+function isSigned(answer: string, { history, size, vkey }: Asked): boolean {
   const [head = '', text = ''] = answer.split('\r\n\r\n');
   if (!head.startsWith('HTTP/1.1 200') || !text.endsWith('\n')) return false;
   const [, body = ''] = Buffer.from(history.request(0, size).checkpoint)
@@ -106,7 +108,7 @@ test('killed at any moment, it has signed one history and no other', async () =>
       if (turn === TURNS) await answered;
       else await Promise.race([answered, sleep(Math.random() * 60)]);
       if (name === 'other') await witness.kill('SIGKILL');
-      if (isSigned(answer, history, seen + 1, witness.vkey)) {
+      if (isSigned(answer, { history, size: seen + 1, vkey: witness.vkey })) {
         signed.push({ history: name, size: seen + 1 });
       }
     }

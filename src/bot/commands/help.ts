@@ -21,6 +21,7 @@ Exit codes:
   ${EXIT.refused}    refused: a signature, a node or the directory said no
   ${EXIT.noRoom}    no node has the room; the text has the numbers
   ${EXIT.unreachable}    the directory or a node did not answer
+  ${EXIT.alarm}    the record does not hold: \`zos record audit\` says how
   ${EXIT.interrupted}  stopped by Ctrl-C
 `;
 
@@ -148,4 +149,28 @@ Examples:
 It prints its verifier key, which the directory and everybody's policy name it by. A log may be
 named while it runs, by the second command. It signs a log's new checkpoint only when that holds all
 that it signed before, and only after it is on the disk (c2sp.org/tlog-witness).
+`;
+
+export const RECORD_AUDIT = `
+Examples:
+  $ zos record audit
+  $ zos record audit --follow --json
+
+It reads the record from where it left it, rebuilds the tree, and checks that enough witnesses saw
+it, that it holds all that was seen before, that what stands behind every entry is served, has the
+entry's hash and is signed, that no number for a node is missing, and that what nodes say in their
+own signed heartbeats agrees. It remembers in record.sqlite of --home how far it came.
+
+Exit codes:
+  ${EXIT.done}    everything holds
+  ${EXIT.alarm}    an alarm: a fork, a way back, something missing, withheld or swapped
+  ${EXIT.unreachable}    the directory did not answer
+`;
+
+export const RECORD_VERIFY = `
+Examples:
+  $ curl -o contract.tlog-proof http://192.0.2.1:8080/record/proof/5f...
+  $ zos record verify contract.tlog-proof --policy policy.txt
+
+A proof is checked with nobody to ask. Of an envelope, the proof is fetched from the directory.
 `;

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { type Identity, verifyIdentity } from '../../identity/document.ts';
+import {
+  type Envelope,
+  openEnvelope,
+  parsePayload,
+  type PayloadKind,
+  payloadTypeOf,
+  untrustedPayload,
+} from '../../identity/envelope.ts';
+import { sha256Hex } from '../../lib/bytes.ts';
+import { codeOf, sentenceOf, ZosError } from '../../lib/errors.ts';
+import { sha256Schema } from '../../lib/names.ts';
+import type { Entry } from '../../record/entry.ts';
+import type { Fault } from './store.ts';
+
+class EntryError extends ZosError<'ENVELOPE_OTHER' | 'SIGNER_UNNAMED' | 'KIND_UNKNOWN'> {}
+
+type Signer = 'farmer' | 'node' | 'tenant';
+
+/** What stands on the record, and which field of it names who has to have signed it. */
+const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer | 'itself'>>> = {
+  identity: 'itself',
+  farm: 'farmer',
+  offer: 'node',
+  contract: 'tenant',
+  cancellation: 'tenant',
+  receipt: 'node',
+  'update-policy': 'farmer',
+};
+
+const claimSchema = z.looseObject({
+  farmer: sha256Schema.optional(),
+  node: sha256Schema.optional(),
+  tenant: sha256Schema.optional(),
+});
+
+export type EntryCheck = {
+  readonly index: number;
+  readonly entry: Entry;
+  /** What the directory serves for the entry's digest. */
+  readonly envelope: Envelope | undefined;
+  /** Throws when there is no identity of this id that holds. */
+  readonly identityOf: (id: string) => Promise<Identity>;
+};
+
+/** What does not hold of what an entry commits to, or `undefined` when everything does. */
+export async function faultOf(check: EntryCheck): Promise<Fault | undefined> {
+  const { index, entry, envelope } = check;
+  const what = `Entry ${index} (${entry.payloadType} ${entry.digest.slice(0, 10)})`;
+  if (envelope === undefined) {
+    const sentence = `${what}: the directory does not serve what it commits to.`;
+    return { index, code: 'ENVELOPE_MISSING', sentence };
+  }
+  try {
+    await requireSigned(check, envelope);
+    return undefined;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code.startsWith('HTTP_')) throw error;
+    return { index, code, sentence: `${what}: ${sentenceOf(error)}` };
+  }
+}
+
+async function requireSigned({ entry, identityOf }: EntryCheck, envelope: Envelope): Promise<void> {
+  const kind = kindOf(entry.payloadType);
+  const payload = untrustedPayload(envelope, kind);
+  if (sha256Hex(payload) !== entry.digest) {
+    throw new EntryError('ENVELOPE_OTHER', 'What is served for it has another hash.');
+  }
+  const signer = SIGNERS[kind];
+  if (signer === undefined || signer === 'itself') {
+    verifyIdentity(envelope);
+    return;
+  }
+  const id = parsePayload(payload, claimSchema)[signer];
+  if (id === undefined) throw new EntryError('SIGNER_UNNAMED', 'It names nobody who signed it.');
+  openEnvelope(envelope, kind, (await identityOf(id)).keys);
+}
+
+function kindOf(payloadType: string): PayloadKind {
+  const kinds = Object.keys(SIGNERS) as PayloadKind[];
+  const kind = kinds.find((each) => payloadTypeOf(each) === payloadType);
+  if (kind !== undefined) return kind;
+  throw new EntryError('KIND_UNKNOWN', 'This monitor knows no such kind; take a newer one.');
+}
