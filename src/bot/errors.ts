@@ -5,6 +5,7 @@ import { ZosError } from '../lib/errors.ts';
 export class BotError extends ZosError<
   | 'USAGE'
   | 'FILE_UNREADABLE'
+  | 'SECRET_UNREADABLE'
   | 'FILE_INVALID'
   | 'HOME_DAMAGED'
   | 'HOME_UNWRITABLE'
@@ -53,6 +54,7 @@ export const CLASS_EXIT = {
 const BOT_EXIT = {
   USAGE: EXIT.usage,
   FILE_UNREADABLE: EXIT.usage,
+  SECRET_UNREADABLE: EXIT.usage,
   FILE_INVALID: EXIT.usage,
   HOME_DAMAGED: EXIT.failed,
   HOME_UNWRITABLE: EXIT.failed,

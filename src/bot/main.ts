@@ -24,5 +24,6 @@ process.exitCode = await runZos(process.argv.slice(2), {
     hasColour,
   },
   nowMs: () => Date.now(),
+  environment: (name) => env[name],
   signal: stop.signal,
 });

@@ -26,6 +26,7 @@ export type Surroundings = {
   readonly directoryUrl: string | undefined;
   readonly terminal: Terminal;
   readonly nowMs: () => number;
+  readonly environment: (name: string) => string | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -89,6 +90,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
       isJson: json === true,
       terminal,
       nowMs: around.nowMs,
+      environment: around.environment,
       signal: around.signal,
     };
   };

@@ -9,6 +9,8 @@ export type World = {
   readonly isJson: boolean;
   readonly terminal: Terminal;
   readonly nowMs: () => number;
+  /** A variable of the environment that the bot runs in. */
+  readonly environment: (name: string) => string | undefined;
   /** Fires on Ctrl-C: everything under way ends and cleans up. */
   readonly signal: AbortSignal;
 };

@@ -4,14 +4,23 @@ import { isMountPoint, mount, unmount } from '../host/mount.ts';
 import { runIp } from '../host/net/ip.ts';
 import type { Driver } from '../lib/driver.ts';
 import { ZosError } from '../lib/errors.ts';
+import {
+  dropSecretFiles,
+  isWithoutPlace,
+  type OpenSecret,
+  secretConfig,
+  withSecretFiles,
+} from './apply-secrets.ts';
 import { BUNDLE_ROOT, LOG_BYTES_MAX, logPath, observeContainers } from './observe.ts';
 import { hostsFile, MOUNT_POINTS, MOUNT_POINTS_NEEDED, ociConfig } from './oci.ts';
 import { compareContainer, type ContainerHave, type ContainerSpec, linkNameOf } from './plan.ts';
 
 export class ContainerError extends ZosError<'CONTAINER_IMAGE_UNFIT' | 'CONTAINER_NOT_MADE'> {}
 
-/** Containers, by the id that crun knows them by. */
-export function containerDriver(): Driver<ContainerSpec, ContainerHave> {
+/** Containers, by the id that crun knows them by; `openSecret` opens what is sealed to it. */
+export function containerDriver(openSecret: OpenSecret): Driver<ContainerSpec, ContainerHave> {
+  const startFresh = async (spec: ContainerSpec, signal: AbortSignal): Promise<void> =>
+    startWith(spec, openSecret, signal);
   return {
     kind: 'container',
     observe: observeContainers,
@@ -27,14 +36,39 @@ export function containerDriver(): Driver<ContainerSpec, ContainerHave> {
 }
 
 /** Makes the container, gives it its network while it waits, and starts it; or leaves none. */
-async function startFresh(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
+async function startWith(
+  spec: ContainerSpec,
+  openSecret: OpenSecret,
+  signal: AbortSignal,
+): Promise<void> {
   const mountPoints = await findMountPoints(spec.rootPath);
   const bundlePath = `${BUNDLE_ROOT}/${spec.id}`;
-  await writeBundle(spec, { bundlePath, mountPoints });
+  if (isWithoutPlace(spec, { bundlePath, mountPoints })) {
+    throw new ContainerError(
+      'CONTAINER_IMAGE_UNFIT',
+      'The image has no folder /run for secret files; add it and build the image anew.',
+    );
+  }
+  await withSecretFiles(spec, openSecret, async (secretsPath) => {
+    const ground = { bundlePath, mountPoints, secretsPath };
+    await writeBundle(spec, ground);
+    const config = secretConfig(spec, ground, openSecret);
+    await startIn(spec, { bundlePath, config }, signal);
+  });
+}
+
+type Bundle = { readonly bundlePath: string; readonly config: Uint8Array | undefined };
+
+async function startIn(
+  spec: ContainerSpec,
+  { bundlePath, config }: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
   await mountLog(spec.id, signal);
   await using output = await open(logPath(spec.id), 'a', 0o600);
   try {
-    await createContainer({ id: spec.id, bundle: bundlePath, output, signal });
+    const secrets = config === undefined ? {} : { secretConfig: config };
+    await createContainer({ id: spec.id, bundle: bundlePath, output, signal, ...secrets });
     await attach(spec, signal);
     await startContainer({ id: spec.id, signal });
   } catch (cause) {
@@ -52,6 +86,7 @@ async function removeContainer(
   if (have.pid !== 0) await deleteContainer({ id, signal });
   const logFolder = `${BUNDLE_ROOT}/${id}/log`;
   if (await isMountPoint(logFolder)) await unmount(logFolder, signal);
+  await dropSecretFiles(id);
   await rm(`${BUNDLE_ROOT}/${id}`, { recursive: true, force: true });
 }
 

@@ -9,7 +9,12 @@ export type Ground = {
   readonly bundlePath: string;
   /** Paths in the image at which something can be mounted: it is read-only, none can be made. */
   readonly mountPoints: ReadonlySet<string>;
+  /** The folder that holds the container's secret files while it is made. */
+  readonly secretsPath?: string | null;
 };
+
+/** Where a container finds its secret files; its image has to have a `/run` for it. */
+export const SECRETS_PATH = '/run/secrets';
 
 /** Paths that are mounted over where the image has them. */
 export const MOUNT_POINTS = [
@@ -41,9 +46,14 @@ export function digestOf(spec: ContainerSpec): string {
 /**
  * The container in the words of the OCI runtime specification 1.0.2. Its users are users of no
  * machine (a user namespace of its own), it has no capability and can't gain one, its root is
- * read-only, and what it writes is memory that counts against its limit.
+ * read-only, and what it writes is memory that counts against its limit. Secrets stand in it only
+ * where they are given, which is never in what is written down.
  */
-export function ociConfig(spec: ContainerSpec, ground: Ground): Record<string, unknown> {
+export function ociConfig(
+  spec: ContainerSpec,
+  ground: Ground,
+  secretVariables: readonly string[] = [],
+): Record<string, unknown> {
   const { container } = spec;
   const firstId = firstIdOf(spec.id);
   return {
@@ -55,7 +65,7 @@ export function ociConfig(spec: ContainerSpec, ground: Ground): Record<string, u
       terminal: false,
       user: { uid: container.uid, gid: container.uid, umask: 0o022 },
       args: container.args,
-      env: envOf(spec),
+      env: [...envOf(spec), ...secretVariables],
       cwd: '/',
       noNewPrivileges: true,
       capabilities: { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] },
@@ -102,7 +112,7 @@ function envOf(spec: ContainerSpec): string[] {
 }
 
 /** Nobody else's ids: 2^16 of them from one of 65,000 starts, none of the machine's own. */
-function firstIdOf(id: string): number {
+export function firstIdOf(id: string): number {
   const start = Number.parseInt(sha256Hex(utf8(`zos-ids\n${id}`)).slice(0, 8), 16) % 65_000;
   return (start + 1) * IDS_PER_CONTAINER;
 }
@@ -159,6 +169,16 @@ function mountsOf(spec: ContainerSpec, ground: Ground): OciMount[] {
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['ro', ...strict] },
     memory('/tmp', half, ['nosuid', 'nodev', 'mode=1777']),
     memory('/run', half, ['nosuid', 'nodev', 'mode=1777']),
+    ...(ground.secretsPath === undefined || ground.secretsPath === null
+      ? []
+      : [
+          {
+            destination: SECRETS_PATH,
+            type: 'bind',
+            source: ground.secretsPath,
+            options: ['bind', 'ro', ...strict],
+          },
+        ]),
     file('/etc/hosts', 'hosts'),
     file('/etc/hostname', 'hostname'),
     file('/etc/resolv.conf', 'resolv.conf'),

@@ -13,6 +13,19 @@ export type ContainerSpec = {
   /** Where its image is mounted. */
   readonly rootPath: string;
   readonly attachment: Attachment | null;
+  /** As they came: this is kept, compared and shown, so nothing in it is open. */
+  readonly secrets: readonly SealedSecret[];
+};
+
+/** A value that only this node can open, and where the container finds it. */
+export type SealedSecret = {
+  readonly name: string;
+  /** The variable of its environment; a file where there is none. */
+  readonly env: string | null;
+  /** Base64 of the box. */
+  readonly sealed: string;
+  /** Hex of the hash over what it was sealed for. */
+  readonly binding: string;
 };
 
 /** Where a container is joined to a network. */

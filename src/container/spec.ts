@@ -10,6 +10,9 @@ const plainText = z
   .max(TEXT_MAX)
   .refine((text) => !text.includes('\0'), 'holds a NUL');
 
+export const SECRETS_MAX = 32;
+const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/);
+
 /** A container as a tenant asks for it. */
 export const containerSchema = z.strictObject({
   kind: z.literal('container'),
@@ -18,7 +21,12 @@ export const containerSchema = z.strictObject({
   image: namedFileSchema,
   /** The program and its arguments; the program's path is absolute. */
   args: z.array(plainText).min(1).max(64),
-  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/), plainText),
+  env: z.record(envName, plainText),
+  /**
+   * Values that only its node can read, out of the contract's private body: each as a variable of
+   * its environment, or, where there is none named, as the file /run/secrets/NAME.
+   */
+  secrets: z.array(z.strictObject({ name: labelSchema, env: envName.nullable() })).max(SECRETS_MAX),
   /** The user and group id that it runs as inside; never 0 outside. */
   uid: z.int().min(1).max(65534),
   cpuMillis: z.int().min(10).max(256_000),

@@ -10,6 +10,8 @@ import {
   cancellationSchema,
   type Contract,
   contractSchema,
+  type Erasure,
+  erasureSchema,
   type Question,
   questionSchema,
 } from './spec.ts';
@@ -27,6 +29,11 @@ export function contractDigest(envelope: Envelope): string {
 /** A cancellation as it may travel; throws when it is not of its own form. */
 export function signCancellation(cancellation: Cancellation, ...signers: Signer[]): Envelope {
   return signEnvelope('cancellation', cancellationSchema.parse(cancellation), ...signers);
+}
+
+/** An erasure as it may travel; throws when it is not of its own form. */
+export function signErasure(erasure: Erasure, ...signers: Signer[]): Envelope {
+  return signEnvelope('erasure', erasureSchema.parse(erasure), ...signers);
 }
 
 /** A question as it may travel; throws when it is not of its own form. */

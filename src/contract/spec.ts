@@ -40,6 +40,8 @@ export const contractSchema = z
     /** The prices that the tenant agrees to: those of the offer. */
     price: pricesSchema,
     resources: resourcesSchema,
+    /** The SHA-256 of the private body, which is never part of the record; `null` without one. */
+    body: idSchema.nullable(),
     workloads: z.array(workloadSchema).max(WORKLOADS_MAX),
   })
   .superRefine((contract, context) => {
@@ -56,6 +58,17 @@ export const cancellationSchema = z.strictObject({
   atMs: z.int().positive(),
 });
 export type Cancellation = z.infer<typeof cancellationSchema>;
+
+/** A signed wish that a private body be erased; the contract that names it stays as it is. */
+export const erasureSchema = z.strictObject({
+  grid: gridSchema,
+  tenant: idSchema,
+  contract: idSchema,
+  /** The SHA-256 by which the contract names the body. */
+  body: idSchema,
+  atMs: z.int().positive(),
+});
+export type Erasure = z.infer<typeof erasureSchema>;
 
 const asked = {
   grid: gridSchema,
@@ -109,6 +122,7 @@ function* inconsistencies(contract: {
   notBeforeMs: number;
   notAfterMs: number;
   resources: Resources;
+  body: string | null;
   workloads: readonly Workload[];
 }): Generator<string> {
   const isFirst = contract.version === 1;
@@ -128,6 +142,12 @@ function* inconsistencies(contract: {
   ) {
     yield 'its containers take more than its resources reserve';
   }
+  const hasSecrets = contract.workloads.some(
+    (workload) => workload.kind === 'container' && workload.secrets.length > 0,
+  );
+  if (hasSecrets !== (contract.body !== null)) {
+    yield 'it names a private body exactly when its containers have secrets';
+  }
   for (const workload of contract.workloads) yield* misfits(workload, contract);
 }
 
@@ -140,6 +160,13 @@ function* misfits(
       ({ kind, name }) => kind === 'znet' && name === workload.znet,
     );
     if (!has) yield `container ${workload.name} names a znet that is not in this contract`;
+  }
+  if (workload.kind === 'container') {
+    const ways = workload.secrets.map(({ name, env }) => (env === null ? `/${name}` : env));
+    const taken = [...ways, ...Object.keys(workload.env)];
+    if (new Set(taken).size < taken.length) {
+      yield `container ${workload.name} gets two values in one place`;
+    }
   }
   if (workload.kind === 'znet') {
     const peers = workload.peers.map(({ node }) => node);

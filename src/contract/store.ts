@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { syncFolder, writeDurably } from '../host/files.ts';
 import { ENVELOPE_BYTES_MAX, type Envelope, envelopeSchema } from '../identity/envelope.ts';
+import { bodySchema } from './checks/body.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
 import { type CarriedPlace, placed } from './record/place.ts';
 
@@ -13,12 +14,15 @@ const keptSchema = z.strictObject({
   signed: envelopeSchema,
   signer: envelopeSchema,
   place: z.strictObject(placed).optional(),
+  body: bodySchema.optional(),
 });
 export type Kept = {
   readonly signed: Envelope;
   readonly signer: Envelope;
   /** Where it stands on the record, to be checked again as the rest. */
   readonly place?: CarriedPlace | undefined;
+  /** The private body of a contract; nobody but this node can open what is sealed in it. */
+  readonly body?: string | undefined;
 };
 
 export type KeptFile = { readonly kind: KeptKind; readonly name: string };

@@ -1,32 +1,29 @@
-import { isSamePrices, type Prices } from '../capacity/price.ts';
-import { isClassEnough } from '../capacity/class.ts';
-import { isShort, type NodeClass, type Resources, shortfall } from '../capacity/spec.ts';
+import type { Prices } from '../capacity/price.ts';
+import type { NodeClass, Resources } from '../capacity/spec.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload, payloadTypeOf } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
-import { ZosError } from '../lib/errors.ts';
-import { formatBytes } from '../lib/units.ts';
 import type { Policy } from '../record/policy.ts';
+import { type Body, type Opens, readBody } from './checks/body.ts';
+import { ContractError } from './checks/error.ts';
+import {
+  refuseLowClass,
+  refuseNoRoom,
+  refuseOutOfTime,
+  refuseStaleOffer,
+  refuseUnreadable,
+} from './checks/refusals.ts';
 import { type CarriedPlace, verifyPlace } from './record/place.ts';
-import { type Cancellation, cancellationSchema, type Contract, contractSchema } from './spec.ts';
+import {
+  type Cancellation,
+  cancellationSchema,
+  type Contract,
+  contractSchema,
+  type Erasure,
+  erasureSchema,
+} from './spec.ts';
 
-export class ContractError extends ZosError<
-  | 'TENANT_MISMATCH'
-  | 'GRID_FOREIGN'
-  | 'NODE_FOREIGN'
-  | 'NOT_RECORDED'
-  | 'CONTRACT_CANCELLED'
-  | 'CONTRACT_UNKNOWN'
-  | 'VERSION_OLD'
-  | 'VERSION_FORKED'
-  | 'VERSION_GAP'
-  | 'TOO_EARLY'
-  | 'EXPIRED'
-  | 'OFFER_STALE'
-  | 'PRICE_OTHER'
-  | 'NO_ROOM'
-  | 'CLASS_TOO_LOW'
-> {}
+export { ContractError };
 
 declare const signed: unique symbol;
 /** A contract whose signatures, form, tenant and grid hold; not yet good for any node. */
@@ -36,6 +33,8 @@ export type SignedContract = Omit<Contract, 'id'> & {
   /** The SHA-256 of this version's payload. */
   readonly digest: string;
   readonly signers: Identity;
+  /** Its private body, where it came with one: it is the one that is named. */
+  readonly private: Body | null;
 } & { readonly [signed]: true };
 
 declare const verified: unique symbol;
@@ -45,7 +44,12 @@ export type VerifiedContract = SignedContract & { readonly [verified]: true };
 /** `own` is for whoever keeps the record: what it admits gets its place there. */
 export type RecordKnowledge = 'own' | (CarriedPlace & { readonly policy: Policy });
 
-export type CarriedContract = { readonly contract: Envelope; readonly tenant: Envelope };
+export type CarriedContract = {
+  readonly contract: Envelope;
+  readonly tenant: Envelope;
+  readonly body?: string | undefined;
+};
+export type CarriedCancellation = { readonly cancellation: Envelope; readonly tenant: Envelope };
 
 /** What a node knows for certain when it judges a contract. */
 export type NodeKnowledge = {
@@ -66,6 +70,8 @@ export type NodeKnowledge = {
   readonly record: RecordKnowledge;
   /** What the node's boot proved: to itself, or, when somebody else judges, to them. */
   readonly class: NodeClass;
+  /** Whether what is sealed opens with this node's key. */
+  readonly opens: Opens;
 };
 
 /** Checks 1 to 6: everything that can be said of a contract without being its node. */
@@ -77,9 +83,13 @@ export function verifySignedContract(carried: CarriedContract, grid: string): Si
   // 4: strict JSON of the known form, no key twice or unknown, consistent in itself.
   const contract = parsePayload(payload, contractSchema);
   // 5, 6: it speaks for the tenant who signed, on this grid.
-  refuseForeign(contract, signers, grid);
+  refuseForeignTenant(contract, signers);
+  refuseForeignGrid(contract, grid);
   const digest = sha256Hex(payload);
-  return { ...contract, id: contract.id ?? digest, digest, signers } as unknown as SignedContract;
+  // 15: what comes beside it is what it names.
+  const body = carried.body === undefined ? null : readBody(carried.body, contract.body);
+  const known = { id: contract.id ?? digest, digest, signers, private: body };
+  return { ...contract, ...known } as unknown as SignedContract;
 }
 
 /**
@@ -121,7 +131,7 @@ export function judgeContract(
   // 10: it is newer than what the node holds, and grows out of it.
   const isHeld = refuseOldVersion(contract, knowledge);
   // 11: its time has come and not gone.
-  refuseOutOfTime(contract, knowledge.nowMs);
+  refuseOutOfTime(contract, knowledge);
   // 14: the node's boot is as good as it has to be; what is held starts on no worse one either.
   refuseLowClass(contract, knowledge);
   // What the node holds already has its room; an offer that changed since takes nothing back.
@@ -131,55 +141,49 @@ export function judgeContract(
     // 13: the node has the room.
     refuseNoRoom(contract, knowledge);
   }
+  // 15: its private body is here, and what is sealed in it was sealed to this node for it.
+  refuseUnreadable(contract, knowledge);
   return contract as VerifiedContract;
 }
 
 /** A cancellation by the tenant of the contract it names; throws as `verifyContract` does. */
-export function verifyCancellation(
-  carried: { readonly cancellation: Envelope; readonly tenant: Envelope },
-  grid: string,
-): Cancellation {
-  const signers = verifyIdentity(carried.tenant);
-  const payload = openEnvelope(carried.cancellation, 'cancellation', signers.keys);
-  const cancellation = parsePayload(payload, cancellationSchema);
-  refuseForeign(cancellation, signers, grid);
+export function verifyCancellation(carried: CarriedCancellation, grid: string): Cancellation {
+  const cancellation = verifySignedCancellation(carried);
+  refuseForeignGrid(cancellation, grid);
   return cancellation;
 }
 
-/** What people read when a contract takes more than there is. */
-export function noRoomSentence(wanted: Resources, used: Resources, total: Resources): string {
-  const short = shortfall(wanted, used, total);
-  const asks: string[] = [];
-  const left = (all: number, taken: number): number => Math.max(0, all - taken);
-  if (short.cpuMillis > 0) {
-    const free = left(total.cpuMillis, used.cpuMillis) / 1000;
-    asks.push(`${wanted.cpuMillis / 1000} processors and ${free} are free`);
-  }
-  if (short.memoryBytes > 0) {
-    const free = formatBytes(left(total.memoryBytes, used.memoryBytes));
-    asks.push(`${formatBytes(wanted.memoryBytes)} of memory and ${free} are free`);
-  }
-  if (short.ssdBytes > 0) {
-    const free = formatBytes(left(total.ssdBytes, used.ssdBytes));
-    asks.push(`${formatBytes(wanted.ssdBytes)} of solid-state storage and ${free} are free`);
-  }
-  return `It asks for ${asks.join(', for ')}; ask for less or choose another node.`;
+/** A cancellation on whatever grid, for who carries it there. Throws as `verifyContract` does. */
+export function verifySignedCancellation(carried: CarriedCancellation): Cancellation {
+  const signers = verifyIdentity(carried.tenant);
+  const payload = openEnvelope(carried.cancellation, 'cancellation', signers.keys);
+  const cancellation = parsePayload(payload, cancellationSchema);
+  refuseForeignTenant(cancellation, signers);
+  return cancellation;
 }
 
-function refuseForeign(
-  said: { readonly tenant: string; readonly grid: string },
-  signers: Identity,
+/** An erasure by the tenant that it names; throws as `verifyContract` does. */
+export function verifyErasure(
+  carried: { readonly erasure: Envelope; readonly tenant: Envelope },
   grid: string,
-): void {
-  if (said.tenant !== signers.id) {
-    throw new ContractError(
-      'TENANT_MISMATCH',
-      'It names another tenant than the one who signed it.',
-    );
-  }
-  if (said.grid !== grid) {
-    throw new ContractError('GRID_FOREIGN', `It is for the grid ${said.grid}; here is ${grid}.`);
-  }
+): Erasure {
+  const signers = verifyIdentity(carried.tenant);
+  const payload = openEnvelope(carried.erasure, 'erasure', signers.keys);
+  const erasure = parsePayload(payload, erasureSchema);
+  refuseForeignTenant(erasure, signers);
+  refuseForeignGrid(erasure, grid);
+  return erasure;
+}
+
+function refuseForeignTenant({ tenant }: { readonly tenant: string }, signers: Identity): void {
+  if (tenant === signers.id) return;
+  const sentence = 'It names another tenant than the one who signed it.';
+  throw new ContractError('TENANT_MISMATCH', sentence);
+}
+
+function refuseForeignGrid(said: { readonly grid: string }, grid: string): void {
+  if (said.grid === grid) return;
+  throw new ContractError('GRID_FOREIGN', `It is for the grid ${said.grid}; here is ${grid}.`);
 }
 
 function refuseUnrecorded(contract: SignedContract, { record }: NodeKnowledge): void {
@@ -227,56 +231,4 @@ function refuseOldVersion(contract: SignedContract, { held }: NodeKnowledge): bo
     );
   }
   return false;
-}
-
-function refuseOutOfTime(contract: SignedContract, nowMs: number): void {
-  const facts = { nowMs, notBeforeMs: contract.notBeforeMs, notAfterMs: contract.notAfterMs };
-  if (nowMs < contract.notBeforeMs) {
-    const begins = new Date(contract.notBeforeMs).toISOString();
-    throw new ContractError('TOO_EARLY', `It begins at ${begins}.`, { facts });
-  }
-  if (nowMs >= contract.notAfterMs) {
-    const ended = new Date(contract.notAfterMs).toISOString();
-    throw new ContractError('EXPIRED', `It ended at ${ended}; sign a new one.`, { facts });
-  }
-}
-
-function refuseStaleOffer(contract: SignedContract, { offers }: NodeKnowledge): void {
-  const asked = offers.get(contract.offer);
-  if (asked === undefined) {
-    throw new ContractError(
-      'OFFER_STALE',
-      'It builds on an offer that this node does not make; read its offer again and sign anew.',
-    );
-  }
-  const { price } = contract;
-  if (isSamePrices(price, asked)) return;
-  throw new ContractError(
-    'PRICE_OTHER',
-    `It agrees to ${priceText(price)}, and the offer that it names asks for ` +
-      `${priceText(asked)}; sign what the offer asks for.`,
-    { facts: { price, asked } },
-  );
-}
-
-function priceText({ computeHourMicros, storageHourMicros, networkMicros }: Prices): string {
-  const hours = `${computeHourMicros} a CU-hour, ${storageHourMicros} a SU-hour`;
-  return `${hours}, ${networkMicros} an NU (in millionths)`;
-}
-
-function refuseNoRoom(contract: SignedContract, { total, usedByOthers }: NodeKnowledge): void {
-  if (!isShort(shortfall(contract.resources, usedByOthers, total))) return;
-  const sentence = noRoomSentence(contract.resources, usedByOthers, total);
-  throw new ContractError('NO_ROOM', sentence, {
-    facts: { wanted: contract.resources, used: usedByOthers, total },
-  });
-}
-
-function refuseLowClass({ requires }: SignedContract, knowledge: NodeKnowledge): void {
-  if (isClassEnough(knowledge.class, requires)) return;
-  throw new ContractError(
-    'CLASS_TOO_LOW',
-    `It requires a node of class ${requires}, and this one is ${knowledge.class}; choose another.`,
-    { facts: { requires, class: knowledge.class } },
-  );
 }

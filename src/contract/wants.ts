@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { envelopeSchema } from '../identity/envelope.ts';
+import { bodySchema } from './checks/body.ts';
 import { placed, proofSchema } from './record/place.ts';
 
 /** So many at a time; the next heartbeat makes room for more. */
@@ -13,7 +14,15 @@ export const wantsSchema = z.strictObject({
   /** Grows with every change for this node; resumes a feed, decides nothing. */
   revision: z.int().min(0),
   contracts: z
-    .array(z.strictObject({ contract: envelopeSchema, tenant: envelopeSchema, ...placed }))
+    .array(
+      z.strictObject({
+        contract: envelopeSchema,
+        tenant: envelopeSchema,
+        /** Its private body, unless it has none or it was erased. */
+        body: bodySchema.optional(),
+        ...placed,
+      }),
+    )
     .max(4096),
   cancellations: z
     .array(z.strictObject({ cancellation: envelopeSchema, tenant: envelopeSchema, ...placed }))

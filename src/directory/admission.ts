@@ -1,5 +1,6 @@
 import type { NodeClass, Resources } from '../capacity/spec.ts';
 import type { Prices } from '../capacity/price.ts';
+import { OPENS_ELSEWHERE } from '../contract/checks/body.ts';
 import { judgeContract, type SignedContract } from '../contract/verify.ts';
 import { MiB } from '../lib/units.ts';
 import { RefusedError } from './errors.ts';
@@ -64,6 +65,7 @@ export function decideAdmission(
     isCancelled: before?.life.isCancelled === true,
     class: node.class,
     record: 'own',
+    opens: OPENS_ELSEWHERE,
   });
   if (newest?.digest === contract.digest) return 'known';
   if (books.wasHere) {

@@ -1,5 +1,6 @@
 import type { ArtifactError } from '../artifact/spec.ts';
 import type { OfferError } from '../capacity/verify.ts';
+import type { BodyError } from '../contract/checks/body.ts';
 import type { QuestionError } from '../contract/question.ts';
 import type { ReceiptError } from '../contract/receipt.ts';
 import type { RequestError } from '../contract/request.ts';
@@ -63,6 +64,7 @@ type Code =
   | FarmError['code']
   | OfferError['code']
   | ContractError['code']
+  | BodyError['code']
   | ReceiptError['code']
   | QuestionError['code']
   | RolloutError['code']
@@ -139,6 +141,9 @@ export const HTTP_STATUS = {
   PRICE_OTHER: 409,
   NO_ROOM: 409,
   CLASS_TOO_LOW: 409,
+  BODY_OTHER: 422,
+  BODY_MISSING: 422,
+  SECRET_FOREIGN: 403,
   RECEIPT_FOREIGN: 403,
   QUESTION_FOREIGN: 403,
   QUESTION_STALE: 410,

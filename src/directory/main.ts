@@ -14,7 +14,7 @@ import { openProver } from './attestation/prover.ts';
 import { makeBuckets } from './buckets.ts';
 import { StartError } from './errors.ts';
 import { openIdentity, openLogKey } from './keys.ts';
-import { openNotifier } from './notifier.ts';
+import { openNotifier } from './feed/notifier.ts';
 import { makeServer } from './server.ts';
 import { openSqlite } from './database/sqlite.ts';
 import { makeGate } from './record/gate.ts';

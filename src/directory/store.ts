@@ -2,7 +2,7 @@ import type { Floor } from '../artifact/release/floor.ts';
 import type { Offer } from '../capacity/spec.ts';
 import type { AskedQuestion } from '../contract/question.ts';
 import type { Heartbeat, Receipt } from '../contract/receipt.ts';
-import type { Answer, Cancellation } from '../contract/spec.ts';
+import type { Answer, Cancellation, Erasure } from '../contract/spec.ts';
 import type { SignedContract } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Identity } from '../identity/document.ts';
@@ -76,11 +76,13 @@ export type Store = {
   readonly admitContract: (entry: {
     readonly contract: Carried<SignedContract>;
     readonly tenant: Envelope;
+    readonly body?: string | undefined;
     readonly nowMs: number;
   }) => Promise<AdmissionAnswer & { readonly isNew: boolean }>;
   readonly contract: (id: string) => Promise<ContractAnswer | undefined>;
   readonly contracts: (filter: ContractFilter, page: Page) => Promise<PageOf<ContractSummary>>;
   readonly cancelContract: (cancellation: Carried<Cancellation>, nowMs: number) => Promise<void>;
+  readonly eraseBody: (erasure: Carried<Erasure>) => Promise<void>;
   readonly putReceipt: (receipt: Carried<Receipt>, nowMs: number) => Promise<void>;
 
   readonly ask: (entry: {

@@ -1,9 +1,9 @@
-import { readdir, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { codeOf, ZosError } from '../lib/errors.ts';
 import { KiB, SECOND_MS } from '../lib/units.ts';
 import { type OpenFile, run } from './exec.ts';
-import { readText } from './files.ts';
+import { readText, withSecretFile } from './files.ts';
 
 /** Where crun keeps what it knows, in memory; a folder for each container. */
 export const CRUN_ROOT = '/run/zos/crun';
@@ -33,13 +33,45 @@ export type CrunWish = {
  * open when this process ends. Its standard input is an empty pipe and not `/dev/null`: crun gives
  * its three files to the container's user, and the host's own `/dev/null` would be among them.
  */
-export async function createContainer(
-  wish: CrunWish & { readonly bundle: string; readonly output: OpenFile },
-): Promise<void> {
-  const log = `${wish.bundle}/crun.log`;
+export async function createContainer(wish: CreateWish): Promise<void> {
+  const { id, bundle, output, secretConfig } = wish;
+  const log = `${bundle}/crun.log`;
   await rm(log, { force: true });
-  const to = { output: wish.output, log };
-  await crun(wish, ['create', '--bundle', wish.bundle, wish.id], to);
+  const args = ['create', '--bundle', bundle];
+  if (secretConfig === undefined) {
+    await crun(wish, [...args, id], { output, log });
+    return;
+  }
+  const secret = { folder: SECRET_FOLDER, secret: secretConfig };
+  await withSecretFile(secret, async (alsoFile) => {
+    await crun(wish, [...args, '--config', '/proc/self/fd/3', id], { output, log, alsoFile });
+  });
+  await forgetSecrets(wish);
+}
+
+export type CreateWish = CrunWish & {
+  readonly bundle: string;
+  readonly output: OpenFile;
+  /**
+   * The bundle's `config.json` with secrets in it, wiped here. It reaches crun as a file without a
+   * name in memory, and what crun keeps of it is overwritten by the bundle's before a start.
+   */
+  readonly secretConfig?: Uint8Array;
+};
+
+/** On a tmpfs, as `CRUN_ROOT` is. */
+const SECRET_FOLDER = '/run/zos/secrets';
+
+async function forgetSecrets({ id, bundle, root = CRUN_ROOT }: CreateWish): Promise<void> {
+  const path = `${root}/${id}/config.json`;
+  const plain = await readText(`${bundle}/config.json`, CONFIG_BYTES_MAX);
+  await writeFile(`${path}.plain`, plain ?? '{}', { mode: 0o600 });
+  {
+    await using file = await open(path, 'r+');
+    const { size } = await file.stat();
+    await file.write(new Uint8Array(size), 0, size, 0);
+  }
+  await rename(`${path}.plain`, path);
 }
 
 /** Starts a container that waits to be. */
@@ -102,7 +134,7 @@ export function parseStat(text: string): { startTicks: number } | undefined {
 async function crun(
   { signal, root = CRUN_ROOT }: CrunWish,
   args: readonly string[],
-  to?: { readonly output: OpenFile; readonly log: string },
+  to?: { readonly output: OpenFile; readonly log: string; readonly alsoFile?: OpenFile },
 ): Promise<void> {
   const log = to === undefined ? [] : ['--log', to.log];
   try {
@@ -111,6 +143,7 @@ async function crun(
       args: ['--root', root, '--cgroup-manager', 'cgroupfs', ...log, ...args],
       deadlineMs: DEADLINE_MS,
       ...(to === undefined ? {} : { stdin: '', outputTo: to.output }),
+      ...(to?.alsoFile === undefined ? {} : { alsoFile: to.alsoFile }),
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (cause) {

@@ -14,6 +14,8 @@ export type Command = {
   readonly stdin?: string | Uint8Array | OpenFile;
   /** Where both its outputs go instead of being returned; it may outlive who opened it. */
   readonly outputTo?: OpenFile;
+  /** A file that the program finds at `/proc/self/fd/3`. */
+  readonly alsoFile?: OpenFile;
   readonly deadlineMs?: number;
   /** The most the program may print. */
   readonly outputBytesMax?: number;
@@ -44,8 +46,7 @@ export async function run(command: Command): Promise<string> {
       timeout: command.deadlineMs ?? DEADLINE_MS,
       maxBuffer: command.outputBytesMax ?? OUTPUT_BYTES_MAX,
       forceKillAfterDelay: SECOND_MS,
-      ...stdinOf(command.stdin),
-      ...outputOf(command.outputTo),
+      ...stdioOf(command),
       ...(command.signal === undefined ? {} : { cancelSignal: command.signal }),
       ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
     });
@@ -80,20 +81,16 @@ export async function runOnTerminal(
 /** The exit status of what a signal ended, as shells have it. */
 const INTERRUPTED = 130;
 
-type Outward = { readonly stdout?: Descriptor; readonly stderr?: Descriptor };
-type Inward = { readonly stdin: 'ignore' | Descriptor } | { readonly input: string | Uint8Array };
 /** Execa takes any descriptor; its types know the first few only. */
 type Descriptor = 3;
 
-function stdinOf(stdin: Command['stdin']): Inward {
-  if (stdin === undefined) return { stdin: 'ignore' };
-  if (typeof stdin === 'string' || stdin instanceof Uint8Array) return { input: stdin };
-  return { stdin: stdin.fd as Descriptor };
-}
-
-function outputOf(file: OpenFile | undefined): Outward {
-  if (file === undefined) return {};
-  return { stdout: file.fd as Descriptor, stderr: file.fd as Descriptor };
+function stdioOf({ stdin, outputTo, alsoFile }: Command) {
+  const isText = typeof stdin === 'string' || stdin instanceof Uint8Array;
+  const inward = isText ? 'pipe' : stdin === undefined ? 'ignore' : (stdin.fd as Descriptor);
+  const outward = outputTo === undefined ? 'pipe' : (outputTo.fd as Descriptor);
+  const more = alsoFile === undefined ? [] : [alsoFile.fd as Descriptor];
+  const stdio = [inward, outward, outward, ...more] as const;
+  return isText ? { stdio, input: stdin } : { stdio };
 }
 
 export type LongCommand = Omit<Command, 'stdin' | 'outputTo' | 'deadlineMs' | 'outputBytesMax'> & {

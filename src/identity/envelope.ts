@@ -36,6 +36,7 @@ export type PayloadKind =
   | 'offer'
   | 'contract'
   | 'cancellation'
+  | 'erasure'
   | 'receipt'
   | 'heartbeat'
   | 'question'

@@ -1,6 +1,8 @@
 import type { NodeClass, Resources } from '../capacity/spec.ts';
 import type { Prices } from '../capacity/price.ts';
+import { opensWith } from '../contract/checks/body.ts';
 import type { ContractStore } from '../contract/store.ts';
+import type { CarriedCancellation } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
 import type { Identity } from '../identity/document.ts';
@@ -17,7 +19,8 @@ import { type Loop, openLoop } from './loop/reconcile.ts';
 import { reportParts, statements, tellers } from './online/telling.ts';
 import { type Feed, pickUp } from './pickup.ts';
 import { openQuestions, type QuestionParts } from './questions.ts';
-import { openFollower } from './record/follower.ts';
+import { type Follower, openFollower } from './record/follower.ts';
+import { keepReading } from './record/letters.ts';
 import { openWatch, type RecordWatch, type WatchParts } from './record/watch.ts';
 import { openReporter, type Reporter, type ReportParts } from './report.ts';
 import type { PolicyHolder } from './turns/policy.ts';
@@ -80,13 +83,34 @@ export type AgentParts = {
  */
 export async function runAgentParts(parts: AgentParts, signal: AbortSignal): Promise<void> {
   const core = await openCore(parts, signal);
-  await Promise.all([core.loop.run(signal), stayOnline(parts, core, signal)]);
+  await Promise.all([
+    core.loop.run(signal),
+    stayOnline(parts, core, signal),
+    readLetters(parts, core, signal),
+  ]);
+}
+
+/** Also while no directory was met: it is for then. */
+async function readLetters(parts: AgentParts, core: Core, signal: AbortSignal): Promise<void> {
+  const { record, self, sleep, clock } = parts;
+  if (record === undefined) return;
+  const obey = async (letter: CarriedCancellation): Promise<void> => {
+    const { size } = core.holdings.held;
+    await core.holdings.cancel(letter, clock.clock());
+    if (core.holdings.held.size === size) return;
+    parts.console.say('obeyed a cancellation out of a witness’s letter box');
+    core.loop.wake();
+  };
+  const { isSilent } = core.follower;
+  const asked = { node: self.identity.id, policy: record.policy, isSilent, obey, sleep };
+  await keepReading({ ...asked, ...tellers(parts) }, signal);
 }
 
 type Core = {
   readonly holdings: Holdings;
   readonly loop: Loop;
   readonly reporter: Reporter;
+  readonly follower: Follower;
   /** Takes in what the directory has, now and once more when an alarm is over. */
   readonly take: (wants: Wants) => Promise<void>;
   /** Whether times in contracts, and in the farmer's policy, mean something. */
@@ -107,8 +131,11 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const watch = await openWatchOf(parts, () => {
     calm.take().catch((error: unknown) => onTrouble('wants', error));
   });
-  const holdings = await openHoldings({ store, grid, node, offer: id, ...own, watch, onBad });
-  const follower = openFollower({ watch, directory: parts.directory, onTrouble });
+  const opens = opensWith(self.keys.sealing.secretKey);
+  const known = { store, grid, node, offer: id, ...own, watch, opens };
+  const holdings = await openHoldings({ ...known, onBad });
+  const { directory } = parts;
+  const follower = openFollower({ watch, directory, steady: parts.clock.steady, onTrouble });
   const wake = (): void => loop.wake();
   const images = openImages(
     { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake },
@@ -146,7 +173,8 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
     wake();
     await follower.settle();
   };
-  return { holdings, loop, reporter, take, trustClock, isClockSynced: () => isSynced };
+  const isClockSynced = (): boolean => isSynced;
+  return { holdings, loop, reporter, follower, take, trustClock, isClockSynced };
 }
 
 async function openWatchOf(

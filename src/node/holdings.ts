@@ -1,7 +1,9 @@
 import { addResources, type NodeClass, NO_RESOURCES, type Resources } from '../capacity/spec.ts';
 import type { Prices } from '../capacity/price.ts';
+import type { Opens } from '../contract/checks/body.ts';
 import type { ContractStore, Kept } from '../contract/store.ts';
 import {
+  type CarriedCancellation,
   type NodeKnowledge,
   type SignedContract,
   verifyCancellation,
@@ -61,11 +63,10 @@ export type HoldingsParts = {
   readonly class: NodeClass;
   /** Whose record has to hold every contract; none takes everything. */
   readonly watch: RecordWatch | undefined;
+  /** Whether what is sealed opens with this node's key. */
+  readonly opens: Opens;
   readonly onBad: (what: string, error: unknown) => void;
 };
-
-/** A cancellation with its tenant's document. */
-export type CarriedCancellation = { readonly cancellation: Envelope; readonly tenant: Envelope };
 
 /** So long a cancellation is kept: longer than any contract that it could end. */
 const CANCELLATION_MS_KEPT = 400 * DAY_MS;
@@ -133,10 +134,10 @@ class Ledger implements Holdings {
     if (watch !== undefined) await placeWants({ watch, node, isObeyed, onBad }, wants);
     const listed = new Set<string>();
     const unkept: unknown[] = [];
-    for (const { contract, tenant, seq, proof } of wants.contracts) {
+    for (const { contract, tenant, body, seq, proof } of wants.contracts) {
       const digest = digestOf(contract);
       listed.add(digest);
-      const kept = { signed: contract, signer: tenant, place: { seq, proof } };
+      const kept = { signed: contract, signer: tenant, body, place: { seq, proof } };
       await this.#accept(kept, digest, nowMs).catch((error: unknown) => unkept.push(error));
     }
     for (const digest of this.refused.keys()) if (!listed.has(digest)) this.refused.delete(digest);
@@ -159,7 +160,7 @@ class Ledger implements Holdings {
 
   async #reload(kept: Kept): Promise<void> {
     const { grid } = this.#parts;
-    const carried = { contract: kept.signed, tenant: kept.signer };
+    const carried = { contract: kept.signed, tenant: kept.signer, body: kept.body };
     const known = verifySignedContract(carried, grid);
     if (this.#isCancelled(known)) {
       this.ended.set(known.id, known);
@@ -192,7 +193,7 @@ class Ledger implements Holdings {
 
   async #accept(kept: Kept, digest: string, nowMs: number): Promise<void> {
     const { grid, store } = this.#parts;
-    const carried = { contract: kept.signed, tenant: kept.signer };
+    const carried = { contract: kept.signed, tenant: kept.signer, body: kept.body };
     const know = (contract: SignedContract): NodeKnowledge => ({
       ...this.#knowledge(contract),
       record: this.#recordOf(kept),
@@ -240,7 +241,7 @@ class Ledger implements Holdings {
   }
 
   #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs' | 'record'> {
-    const { grid, node, offer, prices, total, class: nodeClass } = this.#parts;
+    const { grid, node, offer, prices, total, opens, class: nodeClass } = this.#parts;
     const others = [...this.held.values()].filter(({ id }) => id !== contract.id);
     const usedByOthers = others.reduce(
       (sum, { resources }) => addResources(sum, resources),
@@ -257,6 +258,7 @@ class Ledger implements Holdings {
       held,
       isCancelled,
       class: nodeClass,
+      opens,
     };
   }
 

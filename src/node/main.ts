@@ -9,6 +9,8 @@ import { type Offer, resourcesOf } from '../capacity/spec.ts';
 import { FREE } from '../capacity/price.ts';
 import { capacityOf, featuresOf, hardwareOf } from '../capacity/status.ts';
 import { containerDriver } from '../container/apply.ts';
+import type { OpenSecret } from '../container/apply-secrets.ts';
+import { openSecret } from '../contract/checks/body.ts';
 import { readLogTail } from '../container/observe.ts';
 import { BOOT_REFUSALS_MAX, type BootReport } from '../contract/receipt.ts';
 import { ANSWER_BYTES_MAX } from '../contract/question.ts';
@@ -139,7 +141,7 @@ async function gather(ground: Ground): Promise<AgentParts> {
     directoryId: directory.identity,
     store: await openContractStore(`${folder}/contracts`),
     record: await recordOf(boot, folder),
-    drivers: driversOf(images.ground),
+    drivers: driversOf(images.ground, self),
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
     nextSeq: await openSequence(`${folder}/seq`),
@@ -198,12 +200,13 @@ function nodeFolder({ path }: DataDisk): string {
   return `${path ?? AGENT_FOLDER}/node`;
 }
 
-function driversOf(ground: ImageGround): AgentParts['drivers'] {
+function driversOf(ground: ImageGround, { keys }: Self): AgentParts['drivers'] {
+  const openOwn: OpenSecret = (secret) => openSecret(keys.sealing.secretKey, secret);
   const drivers: readonly LoopDriver[] = [
     loopDriver(firewallDriver()),
     loopDriver(imageDriver(ground), usesNothing),
     loopDriver(znetDriver(), usesNothing),
-    loopDriver(containerDriver()),
+    loopDriver(containerDriver(openOwn)),
   ];
   return new Map(drivers.map((driver) => [driver.kind, driver]));
 }

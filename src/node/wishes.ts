@@ -1,4 +1,6 @@
-import { containerSpecOf } from '../container/plan.ts';
+import { containerSpecOf, type SealedSecret } from '../container/plan.ts';
+import type { Container } from '../container/spec.ts';
+import { bindingOf, secretKey } from '../contract/checks/body.ts';
 import type { VerifiedContract } from '../contract/verify.ts';
 import { formatBytes } from '../lib/units.ts';
 import { znetIdOf } from '../znet/address.ts';
@@ -127,11 +129,22 @@ function containerItems(contract: VerifiedContract, { node }: Ground): readonly 
       contract: contract.id,
       container: workload,
       rootPath: imageMountPath(workload.image.sha256),
+      secrets: secretsOf(contract, workload),
       attachment: znet === null ? null : attachmentOf({ znet, node, container: workload.name }),
     });
     const deps = ['clock-synced', `contract-valid ${contract.id}`];
     deps.push(`image ${workload.image.sha256}`);
     if (znet !== null) deps.push(`znet ${znet}`);
     return [itemOf({ kind: 'container', id: spec.id, spec, deps })];
+  });
+}
+
+/** Sealed as they came: only the container's driver opens them, when it starts the container. */
+function secretsOf(contract: VerifiedContract, { name: container, secrets }: Container) {
+  const { grid, tenant, node } = contract;
+  return secrets.map(({ name, env }): SealedSecret => {
+    const place = { grid, tenant, node, container, name };
+    const sealed = contract.private?.secrets[secretKey(place)] ?? '';
+    return { name, env, sealed, binding: bindingOf(place) };
   });
 }

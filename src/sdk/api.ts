@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { METADATA_BYTES_MAX, ROOT_ROTATIONS_MAX } from '../artifact/release/metadata.ts';
 import { MEASUREMENTS_BYTES_MAX } from '../attestation/spec.ts';
 import { capacitySchema, resourcesSchema } from '../capacity/spec.ts';
+import { bodySchema } from '../contract/checks/body.ts';
 import { heartbeatSchema } from '../contract/receipt.ts';
 import { envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
@@ -46,11 +47,17 @@ export const nodeBody = z.strictObject({
   offer: envelopeSchema,
 });
 export type NodeBody = z.infer<typeof nodeBody>;
-export const contractBody = z.strictObject({ contract: envelopeSchema, tenant: envelopeSchema });
+export const contractBody = z.strictObject({
+  contract: envelopeSchema,
+  tenant: envelopeSchema,
+  /** The private body that the contract names; kept for its node, shown to nobody else. */
+  body: bodySchema.optional(),
+});
 export const cancellationBody = z.strictObject({
   cancellation: envelopeSchema,
   tenant: envelopeSchema,
 });
+export const erasureBody = z.strictObject({ erasure: envelopeSchema, tenant: envelopeSchema });
 export const questionBody = z.strictObject({ question: envelopeSchema, tenant: envelopeSchema });
 
 /** How a node stands with a release, as the directory sees it. */
@@ -219,6 +226,9 @@ export const contractAnswer = contractSummary.extend({
       digest: sha256Schema,
       state: z.enum(VERSION_STATES),
       contract: envelopeSchema,
+      /** Whether it names a private body, and whether its tenant erased that. */
+      body: z.enum(['none', 'kept', 'erased']),
+      erasure: envelopeSchema.nullable(),
     }),
   ),
   tenantIdentity: envelopeSchema,

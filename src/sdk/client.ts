@@ -106,13 +106,18 @@ function contractCalls({ get, post }: Calls) {
     /** That the record of `to` entries holds all of the one of `from`. */
     growth: async (from: number, to: number) =>
       get(`/record/consistency${queryOf({ from, to })}`, api.growthAnswer),
-    submitContract: async (body: { contract: Envelope; tenant: Envelope }) =>
-      post('/v1/contracts', body, api.admissionAnswer),
+    submitContract: async (body: {
+      contract: Envelope;
+      tenant: Envelope;
+      body?: string | undefined;
+    }) => post('/v1/contracts', body, api.admissionAnswer),
     contract: async (id: string) => get(`/v1/contracts/${id}`, api.contractAnswer),
     contracts: async (wish: ContractsWish = {}) =>
       get(`/v1/contracts${queryOf(wish)}`, api.contractsAnswer),
     cancelContract: async (body: { cancellation: Envelope; tenant: Envelope }) =>
       post('/v1/cancellations', body, api.idAnswer),
+    eraseBody: async (body: { erasure: Envelope; tenant: Envelope }) =>
+      post('/v1/erasures', body, api.idAnswer),
     putReceipt: async (receipt: Envelope) => post('/v1/receipts', receipt, api.idAnswer),
     askQuestion: async (body: { question: Envelope; tenant: Envelope }) =>
       post('/v1/questions', body, api.idAnswer),

@@ -3,7 +3,7 @@ export type Figure = {
   /** As in `--only`. */
   readonly name: string;
   readonly what: string;
-  readonly unit: 'MB' | 's' | 'ms';
+  readonly unit: 'MB' | 'KiB' | 's' | 'ms';
   /** The most that it may be. */
   readonly reach: number;
   readonly measure: () => Promise<number>;

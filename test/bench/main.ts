@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { buildEnvironment } from '../../boot/grid/release.ts';
 import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
+import { feedFigures } from './feed/figures.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOnGrid } from './on-grid.ts';
 import { figuresOnUefi } from './on-uefi.ts';
@@ -29,6 +30,7 @@ async function bench(): Promise<boolean> {
     ...alone.figures,
     ...figuresOnUefi(ROOT, environment),
     ...ATTESTATION_FIGURES,
+    ...feedFigures(),
   ];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);

@@ -109,6 +109,7 @@ const FIRST: Contract = {
   node: node.id,
   offer: '0f'.repeat(32),
   nonce: '00'.repeat(16),
+  body: null,
   workloads: [],
   notBeforeMs: NOW_MS,
   notAfterMs: NOW_MS + HOUR,
@@ -127,7 +128,8 @@ function receiptOf(signer: Someone, over: Record<string, unknown> = {}): Envelop
 }
 
 function versionOf(contract: Envelope, version = 1): ContractAnswer['versions'][number] {
-  return { version, digest: contractDigest(contract), state: 'held', contract };
+  const whole = { body: 'none', erasure: null } as const;
+  return { version, digest: contractDigest(contract), state: 'held', contract, ...whole };
 }
 
 async function read(over: Partial<ContractAnswer>) {

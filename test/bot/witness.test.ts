@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { openLetterBox } from '../../src/bot/witness/letters.ts';
 import { makeWitness } from '../../src/bot/witness/server.ts';
 import { openWitnessStore, type WitnessStore } from '../../src/bot/witness/store.ts';
 import { formatNote, parseNote, parseNoteKey, verifyNote } from '../../src/record/note.ts';
@@ -34,8 +35,10 @@ async function openWitness(requestDeadlineMs = 10_000): Promise<TestWitness> {
   store.watch(LOG_VKEY);
   const alarms: string[] = [];
   const failures: unknown[] = [];
+  const box = openLetterBox(folder);
   const server = makeWitness({
     store,
+    box,
     nowMs: () => NOW_MS,
     requestDeadlineMs,
     onAlarm: (sentence) => alarms.push(sentence),
@@ -46,6 +49,7 @@ async function openWitness(requestDeadlineMs = 10_000): Promise<TestWitness> {
     server.close();
     server.closeAllConnections();
     store[Symbol.dispose]();
+    box[Symbol.dispose]();
   });
   const { port } = server.address() as AddressInfo;
   return {

@@ -13,6 +13,7 @@ const WEB: Container = {
   image: { sha256: 'ab'.repeat(32), lengthBytes: 4096, sources: ['http://10.0.0.1/web.erofs'] },
   args: ['/bin/httpd', '-f'],
   env: { GREETING: 'hello' },
+  secrets: [],
   uid: 1000,
   cpuMillis: 250,
   memoryBytes: 32 * MiB,
@@ -25,7 +26,7 @@ function specOf(container: Container): ReturnType<typeof containerSpecOf> {
   const attachment =
     container.znet === null ? null : { netns: 'zn-5e', address: 'fd5e::8001', mtuBytes: 1420 };
   const rootPath = '/run/zos/images/mnt/ab';
-  return containerSpecOf({ contract: CONTRACT, container, rootPath, attachment });
+  return containerSpecOf({ contract: CONTRACT, container, rootPath, attachment, secrets: [] });
 }
 
 const GROUND = {

@@ -16,6 +16,7 @@ const SPEC = containerSpecOf({
     image: { sha256: 'ab'.repeat(32), lengthBytes: 4096, sources: ['http://10.0.0.1/w'] },
     args: ['/bin/httpd'],
     env: {},
+    secrets: [],
     uid: 1000,
     cpuMillis: 250,
     memoryBytes: 32 * MiB,
@@ -25,6 +26,7 @@ const SPEC = containerSpecOf({
   },
   rootPath: '/run/zos/images/mnt/ab',
   attachment: null,
+  secrets: [],
 });
 
 const RUNNING: ContainerHave = {

@@ -116,7 +116,7 @@ const REFUSED: [string, CarriedContract, Partial<NodeKnowledge>, string][] = [
   ['12 an offer that the node does not make', good, { offers: new Map() }, 'OFFER_STALE'],
   [
     '12 other prices than the offer asks',
-    signedWith({ price: { ...PRICES, nuMicros: 1 } }),
+    signedWith({ price: { ...PRICES, networkMicros: 1 } }),
     {},
     'PRICE_OTHER',
   ],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { addressKey, makeBuckets } from '../../src/directory/buckets.ts';
-import { openNotifier } from '../../src/directory/notifier.ts';
+import { openNotifier } from '../../src/directory/feed/notifier.ts';
 
 test('never more than the burst and the rate let through, and waiting as told helps', () => {
   fc.assert(

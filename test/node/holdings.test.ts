@@ -23,6 +23,7 @@ import {
   OFFER_ID,
   PRICES,
 } from '../support/contracts.ts';
+import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
 import { makeReceipt } from '../support/directory.ts';
 
 const folders: string[] = [];
@@ -40,6 +41,7 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
     node: NODE_ID,
     offer: OFFER_ID,
     prices: PRICES,
+    opens: OPENS_ELSEWHERE,
     class: 'unverified',
     total: makeKnowledge().total,
     watch: undefined,

@@ -1,5 +1,6 @@
 import type { Prices } from '../../src/capacity/price.ts';
 import { NO_RESOURCES } from '../../src/capacity/spec.ts';
+import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
 import { signContract } from '../../src/contract/sign.ts';
 import type { Contract } from '../../src/contract/spec.ts';
 import type { CarriedContract, NodeKnowledge } from '../../src/contract/verify.ts';
@@ -47,6 +48,7 @@ export function makeContract(tenant: Person, changes: Partial<Contract> = {}): C
     requires: 'unverified',
     price: PRICES,
     resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB },
+    body: null,
     workloads: [
       { kind: 'znet', name: 'net', peers: [{ node: 'cc'.repeat(32) }] },
       {
@@ -59,6 +61,7 @@ export function makeContract(tenant: Person, changes: Partial<Contract> = {}): C
         },
         args: ['/bin/web'],
         env: {},
+        secrets: [],
         uid: 65534,
         cpuMillis: 500,
         memoryBytes: 64 * MiB,
@@ -89,6 +92,7 @@ export function makeKnowledge(changes: Partial<NodeKnowledge> = {}): NodeKnowled
     isCancelled: false,
     class: 'unverified',
     record: 'own',
+    opens: OPENS_ELSEWHERE,
     ...changes,
   };
 }

@@ -5,7 +5,7 @@ import type { Measurements } from '../../src/attestation/spec.ts';
 import { openProver } from '../../src/directory/attestation/prover.ts';
 import { makeBuckets } from '../../src/directory/buckets.ts';
 import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
-import { openNotifier } from '../../src/directory/notifier.ts';
+import { openNotifier } from '../../src/directory/feed/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
 import { openSqlite } from '../../src/directory/database/sqlite.ts';

@@ -11,6 +11,7 @@ import { placeByClass } from '../attestation/placement.ts';
 import { addressOf, compileContracts, nodesOf } from '../deployment/compile.ts';
 import { type Placement, planPlacement } from '../deployment/plan.ts';
 import { parseDeployment } from '../deployment/source.ts';
+import { readSecrets, sealBodies, type SealedBody } from '../deployment/secrets.ts';
 import type { Deployment } from '../deployment/spec.ts';
 import { type Standing, standingOf } from '../deployments.ts';
 import { BotError } from '../errors.ts';
@@ -28,6 +29,8 @@ type Plan = {
   readonly deployment: Deployment;
   readonly placement: Placement;
   readonly contracts: readonly Contract[];
+  /** By node id. */
+  readonly bodies: ReadonlyMap<string, SealedBody>;
   readonly standing: Standing;
 };
 
@@ -35,10 +38,12 @@ type Plan = {
 export async function deploy(world: World, { file, isDryRun }: DeployWish): Promise<void> {
   const startedMs = world.nowMs();
   const deployment = parseDeployment(file, await readSource(file));
+  const values = await readSecrets(deployment, { file, environment: world.environment });
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
   const books = openBooks(grid, self.identity.id);
-  const plan = await planDeployment(world, { grid, books, self, deployment });
+  const nowMs = world.nowMs();
+  const plan = await planDeployment(world, { grid, books, self, deployment, values, nowMs });
   if (isDryRun) {
     answer(world, valueOf(plan, null), `${describe(plan, self)}\nNothing was sent (--dry-run).\n`);
     return;
@@ -80,12 +85,14 @@ type PlanQuestion = {
   readonly books: Books;
   readonly self: Self;
   readonly deployment: Deployment;
+  /** Of its secrets. */
+  readonly values: ReadonlyMap<string, Uint8Array>;
+  readonly nowMs: number;
 };
 
 async function planDeployment(world: World, question: PlanQuestion): Promise<Plan> {
-  const { grid, books, self, deployment } = question;
+  const { grid, books, self, deployment, nowMs } = question;
   using progress = openProgress(world.terminal, world.nowMs, 'reading the nodes');
-  const nowMs = world.nowMs();
   const { known } = await listNodes(grid, nowMs);
   progress.say('reading what runs already');
   const standing = await standingOf(world, books, deployment.name);
@@ -106,18 +113,39 @@ async function planDeployment(world: World, question: PlanQuestion): Promise<Pla
         stay: standing.placement,
       }),
   });
+  return { deployment, placement, standing, ...compile(question, { placement, standing, online }) };
+}
+
+type Ground = Pick<Plan, 'placement' | 'standing'> & { readonly online: readonly KnownNode[] };
+
+/** What is to be signed, and what goes beside it, sealed. */
+function compile(question: PlanQuestion, ground: Ground): Pick<Plan, 'contracts' | 'bodies'> {
+  const { deployment, values, self, nowMs } = question;
+  const { placement, standing, online } = ground;
   const nodes = nodesOf(placement);
-  const contracts = compileContracts({
+  const byChance = (lengthBytes: number): ReadonlyMap<string, string> =>
+    new Map(nodes.map((node) => [node, toHex(randomBytes(lengthBytes))]));
+  const whose = { grid: question.grid.name, tenant: self.identity.id };
+  const bodies = sealBodies({
+    ...whose,
     deployment,
     placement,
-    grid: grid.name,
-    tenant: self.identity.id,
+    values,
+    sealingKeys: new Map(online.map(({ identity }) => [identity.id, identity.sealingKey])),
+    sealerSecret: self.keys.sealing.secretKey,
+    salts: byChance(32),
+  });
+  const contracts = compileContracts({
+    ...whose,
+    deployment,
+    placement,
+    nowMs,
     offers: new Map(online.map(({ identity, offer }) => [identity.id, offer])),
     held: standing.held,
-    nonces: new Map(nodes.map((node) => [node, toHex(randomBytes(16))])),
-    nowMs,
+    nonces: byChance(16),
+    bodies: new Map([...bodies].map(([node, { digest }]) => [node, digest])),
   });
-  return { deployment, placement, contracts, standing };
+  return { contracts, bodies };
 }
 
 /** What the deployment holds of a node already is free for its own next version. */
@@ -142,7 +170,8 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
   const signed = plan.contracts.map((contract) => {
     const envelope = signContract(contract, self.keys.signing);
     const id = contract.id ?? contractDigest(envelope);
-    return { id, node: contract.node, version: contract.version, envelope };
+    const body = plan.bodies.get(contract.node)?.text;
+    return { id, node: contract.node, version: contract.version, envelope, body };
   });
   const { standing, deployment } = plan;
   const ids = signed.map((it) => it.id);
@@ -158,8 +187,8 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
   });
   const sent: Sent[] = [];
   try {
-    for (const { envelope, ...it } of signed) {
-      await submit(sender, envelope);
+    for (const { envelope, body, ...it } of signed) {
+      await submit(sender, envelope, body);
       sent.push(it);
       tell(follow, { subject: `node ${shortId(it.node)}`, state: 'sent', because: '' });
     }
@@ -178,11 +207,16 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
 }
 
 /** Sent again when no answer came: the directory knows a contract that it has already. */
-async function submit({ follow, grid, self }: Sender, contract: Envelope): Promise<void> {
+async function submit(
+  { follow, grid, self }: Sender,
+  contract: Envelope,
+  body: string | undefined,
+): Promise<void> {
+  const carried = { contract, tenant: self.document, ...(body === undefined ? {} : { body }) };
   const { signal } = follow.world;
   for (let tries = 1; ; tries += 1) {
     try {
-      await grid.client.submitContract({ contract, tenant: self.document });
+      await grid.client.submitContract(carried);
       return;
     } catch (error) {
       if (!codeOf(error).startsWith('HTTP_') || tries === TRIES || signal.aborted) throw error;

@@ -27,6 +27,8 @@ export type CompileQuestion = {
   readonly tenant: string;
   /** Of each node of the placement: the offer that its contract builds on. */
   readonly offers: ReadonlyMap<string, NamedOffer>;
+  /** By node id: the SHA-256 of the private body that its contract has. */
+  readonly bodies: ReadonlyMap<string, string>;
   /** By node id: what this deployment has there now. */
   readonly held: ReadonlyMap<string, HeldContract>;
   /** By node id: 32 hex digits by chance. */
@@ -84,6 +86,7 @@ function contractFor(node: string, question: CompileQuestion): Contract {
     requires: deployment.requires,
     price: offer?.prices ?? FREE,
     resources: neededResources(workloads),
+    body: question.bodies.get(node) ?? null,
     workloads,
   };
 }
@@ -111,6 +114,7 @@ function containerOf(wish: ContainerWish, question: CompileQuestion): Container 
     image: wish.image,
     args: wish.args,
     env: wish.env,
+    secrets: wish.secrets,
     uid: wish.uid,
     cpuMillis: wish.cpuMillis,
     memoryBytes: wish.memoryBytes,

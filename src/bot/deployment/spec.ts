@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { NODE_CLASSES, type NodeClass } from '../../capacity/spec.ts';
-import { MEMORY_BYTES_MIN } from '../../container/spec.ts';
+import { MEMORY_BYTES_MIN, SECRETS_MAX } from '../../container/spec.ts';
 import { DAY_MS, GiB, MINUTE_MS } from '../../lib/units.ts';
 import { labelSchema, type NamedFile, namedFileSchema } from '../../lib/names.ts';
 import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
@@ -35,10 +35,23 @@ const duration = z
   })
   .describe('How long it runs, such as 24h or 7d; it ends by itself after that.');
 
+const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, 'letters, digits, _');
+
 const text = z
   .string()
   .max(4096)
   .refine((value) => !value.includes('\0'), 'holds a NUL');
+
+/** Where the bot takes a value from; never from its arguments, which everybody sees in `ps`. */
+const secretFileSchema = z.union([
+  z.strictObject({
+    file: text.describe('A file, from the folder of this one; taken as it is.'),
+  }),
+  z.strictObject({
+    environment: envName.describe('A variable of the environment that `zos` runs in.'),
+  }),
+]);
+export type SecretSource = z.infer<typeof secretFileSchema>;
 
 const containerFileSchema = z.strictObject({
   image: namedFileSchema.describe('The root file system; `zos image FILE` prints this block.'),
@@ -48,9 +61,18 @@ const containerFileSchema = z.strictObject({
     .max(64)
     .describe('The program, by absolute path, and its arguments; there is no shell around it.'),
   env: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, 'letters, digits, _'), text)
+    .record(envName, text)
     .optional()
     .describe('Environment variables; everybody who can read contracts can read them.'),
+  secretEnv: z
+    .record(envName, labelSchema)
+    .optional()
+    .describe('Environment variables that only its node can read: which secret each is.'),
+  secrets: z
+    .array(labelSchema)
+    .max(SECRETS_MAX)
+    .optional()
+    .describe('Secrets that it finds as files, /run/secrets/NAME, for its own user alone.'),
   cpu: z
     .number()
     .min(0.01)
@@ -91,6 +113,10 @@ export const deploymentFileSchema = z
       .record(networkName, z.strictObject({}).describe('Nothing to say of a network yet: {}.'))
       .optional()
       .describe('Private networks; encrypted between nodes, and closed to everybody else.'),
+    secrets: z
+      .record(labelSchema, secretFileSchema)
+      .optional()
+      .describe('Values that are sealed here, to the nodes that need them, and opened there.'),
     containers: z
       .record(labelSchema, containerFileSchema)
       .describe('What runs; a name here is the host name in its network.'),
@@ -120,6 +146,7 @@ export type ContainerWish = {
   /** The first digits of the wanted node's id. */
   readonly node: string | null;
   readonly uid: number;
+  readonly secrets: { readonly name: string; readonly env: string | null }[];
 };
 
 /** What a tenant wishes for, over however many nodes. */
@@ -129,6 +156,8 @@ export type Deployment = {
   /** The lowest class of node that any of it may run on. */
   readonly requires: NodeClass;
   readonly containers: readonly ContainerWish[];
+  /** Where each secret's value is. */
+  readonly secrets: Readonly<Record<string, SecretSource>>;
   readonly apart: readonly string[];
 };
 
@@ -139,6 +168,7 @@ export function deploymentOf(file: DeploymentFile): Deployment {
     durationMs: parseDuration(file.duration) ?? 0,
     requires: file.requires ?? 'unverified',
     apart: file.apart ?? [],
+    secrets: file.secrets ?? {},
     containers: Object.entries(file.containers).map(([name, container]) => ({
       name,
       image: container.image,
@@ -149,6 +179,13 @@ export function deploymentOf(file: DeploymentFile): Deployment {
       network: container.network ?? null,
       node: container.node ?? null,
       uid: container.uid ?? 65534,
+      secrets: [
+        ...(container.secrets ?? []).map((secret) => ({ name: secret, env: null })),
+        ...Object.entries(container.secretEnv ?? {}).map(([env, secret]) => ({
+          name: secret,
+          env,
+        })),
+      ],
     })),
   };
 }
@@ -175,12 +212,47 @@ function* contradictions(file: DeploymentFile): Generator<Contradiction> {
     const message = `there is no network "${network}" under networks; add \`${network}: {}\` there`;
     yield { path: ['containers', name, 'network'], message };
   }
+  yield* secretContradictions(file);
   for (const [index, name] of (file.apart ?? []).entries()) {
     if (!names.includes(name)) {
       yield { path: ['apart', index], message: `there is no container "${name}"` };
     } else if (file.apart?.indexOf(name) !== index) {
       yield { path: ['apart', index], message: `"${name}" stands here twice` };
     }
+  }
+}
+
+function* secretContradictions(file: DeploymentFile): Generator<Contradiction> {
+  const known = Object.keys(file.secrets ?? {});
+  const used = new Set<string>();
+  for (const [name, { secrets = [], secretEnv = {}, env = {} }] of Object.entries(
+    file.containers,
+  )) {
+    const path = ['containers', name];
+    const wanted = [
+      ...secrets.map((secret, index) => ({ secret, at: [...path, 'secrets', index] })),
+      ...Object.entries(secretEnv).map(([variable, secret]) => ({
+        secret,
+        at: [...path, 'secretEnv', variable],
+      })),
+    ];
+    for (const { secret, at } of wanted) {
+      used.add(secret);
+      if (known.includes(secret)) continue;
+      yield { path: at, message: `there is no "${secret}" under secrets; add it there` };
+    }
+    for (const [index, secret] of secrets.entries()) {
+      if (secrets.indexOf(secret) === index) continue;
+      yield { path: [...path, 'secrets', index], message: `"${secret}" stands here twice` };
+    }
+    for (const variable of Object.keys(secretEnv)) {
+      if (!Object.hasOwn(env, variable)) continue;
+      const message = `${variable} stands under env too; keep one of them`;
+      yield { path: [...path, 'secretEnv', variable], message };
+    }
+  }
+  for (const name of known) {
+    if (!used.has(name)) yield { path: ['secrets', name], message: 'no container uses it' };
   }
 }
 

@@ -1,18 +1,22 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { codeOf, sentenceOf } from '../../lib/errors.ts';
+import { ZodError } from 'zod';
+import { codeOf, sentenceOf, ZosError } from '../../lib/errors.ts';
 import { KiB, SECOND_MS } from '../../lib/units.ts';
 import { cosignCheckpoint } from '../../record/checkpoint.ts';
 import { formatSignature } from '../../record/note.ts';
 import { RecordError } from '../../record/tree.ts';
 import { parseCosignRequest, planCosign, WITNESS_STATUS } from '../../record/witness.ts';
+import { LETTER_STATUS, LetterError, type LetterBox } from './letters.ts';
 import type { WitnessStore } from './store.ts';
 
 /** Every hash that a proof may have, and the longest checkpoint. */
 const BODY_BYTES_MAX = 192 * KiB;
 const CONNECTIONS_MAX = 512;
+const LETTERS = '/v1/cancellations';
 
 export type WitnessOptions = {
   readonly store: WitnessStore;
+  readonly box: LetterBox;
   readonly nowMs: () => number;
   /** For a whole request to arrive; its head has half of it. */
   readonly requestDeadlineMs: number;
@@ -24,7 +28,10 @@ export type WitnessOptions = {
 
 type Answer = { readonly status: number; readonly type?: string; readonly text: string };
 
-/** A witness over HTTP: `POST /add-checkpoint` and nothing more (c2sp.org/tlog-witness). */
+/**
+ * A witness over HTTP: `POST /add-checkpoint` (c2sp.org/tlog-witness), and a box for cancellations
+ * past a directory that is silent: `POST` and `GET /v1/cancellations`.
+ */
 export function makeWitness(options: WitnessOptions): Server {
   const { requestDeadlineMs } = options;
   const server = createServer(
@@ -43,19 +50,40 @@ export function makeWitness(options: WitnessOptions): Server {
 }
 
 async function answerTo(options: WitnessOptions, request: IncomingMessage): Promise<Answer> {
-  if (request.url !== '/add-checkpoint') {
-    return { status: 404, text: 'There is nothing here but POST /add-checkpoint.\n' };
+  const [pathname, query] = (request.url ?? '').split('?', 2);
+  const isLetter = pathname === LETTERS;
+  if (!isLetter && pathname !== '/add-checkpoint') {
+    return { status: 404, text: `There is POST /add-checkpoint here, and ${LETTERS}.\n` };
   }
-  if (request.method !== 'POST') return { status: 405, text: 'Send it with POST.\n' };
   try {
+    if (isLetter && request.method === 'GET')
+      return showLetters(options, new URLSearchParams(query).get('node'));
+    if (request.method !== 'POST') return { status: 405, text: 'Send it with POST.\n' };
     const body = await readBody(request);
     if (body === undefined) {
       return { status: 413, text: `A request has ${BODY_BYTES_MAX} bytes at most.\n` };
     }
-    return { status: 200, text: cosign(options, body) };
+    if (!isLetter) return { status: 200, text: cosign(options, body) };
+    options.box.put(body, options.nowMs());
+    return { status: 200, text: 'It waits here for its node, for seven days.\n' };
   } catch (error) {
-    return refusalOf(options, error);
+    return isLetter ? letterRefusalOf(options, error) : refusalOf(options, error);
   }
+}
+
+function showLetters({ box, nowMs }: WitnessOptions, node: string | null): Answer {
+  if (node === null) return { status: 400, text: 'Say for which node: ?node=ID.\n' };
+  const items = box.letters(node, nowMs());
+  return { status: 200, type: 'application/json', text: JSON.stringify({ items }) };
+}
+
+function letterRefusalOf({ onFailure }: WitnessOptions, error: unknown): Answer {
+  const text = `${codeOf(error)}: ${sentenceOf(error)}\n`;
+  if (error instanceof LetterError) return { status: LETTER_STATUS[error.code], text };
+  if (error instanceof ZosError) return { status: 400, text };
+  if (error instanceof ZodError) return { status: 400, text: 'MALFORMED: This is no letter.\n' };
+  onFailure(error);
+  return { status: 500, text: 'STORE_FAILED: The witness could not keep it; try another.\n' };
 }
 
 /** Stores, and only then signs: a crash between the two leaves a head that nobody has signed. */

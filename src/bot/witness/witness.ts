@@ -5,6 +5,7 @@ import { sentenceOf } from '../../lib/errors.ts';
 import { SECOND_MS } from '../../lib/units.ts';
 import { BotError } from '../errors.ts';
 import type { World } from '../world.ts';
+import { openLetterBox } from './letters.ts';
 import { makeWitness } from './server.ts';
 import { openWitnessStore } from './store.ts';
 
@@ -36,8 +37,10 @@ export async function runWitness(world: World, wish: WitnessWish): Promise<void>
   }
   const tell = (said: Readonly<Record<string, string>>): void =>
     terminal.err(`${JSON.stringify(said)}\n`);
+  using box = openLetterBox(wish.folder);
   const server = makeWitness({
     store,
+    box,
     nowMs,
     requestDeadlineMs: REQUEST_DEADLINE_MS,
     onAlarm: (sentence) => tell({ alarm: 'HEAD_FORKED', sentence }),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Measurements } from '../../attestation/spec.ts';
 import { AttestationError } from '../../attestation/spec.ts';
 import { verifyOffer } from '../../capacity/verify.ts';
@@ -64,15 +64,23 @@ export function openProver(parts: ProverParts): Prover {
         if (parts.nowMs() - (askedAtMs.get(id) ?? 0) >= ASK_AGAIN_MS) due.add(id);
       }
       cursor = page.next;
+      // A grid has many pages, and nobody else waits for all of them.
+      await nextTurn();
     }
   };
+  const hasRelease = async () => (await parts.measurements()) !== undefined;
   return {
     ask: (node) => void due.add(node),
     run: async (signal) => {
+      let gatherRound = 0;
       for (let rounds = 0; !signal.aborted; rounds += 1) {
-        if (rounds % (MINUTE_MS / LOOK_EVERY_MS) === 0) await gather();
         // Without a release there is nothing to hold an answer against; who is due stays due.
-        const isReady = due.size > 0 && (await parts.measurements()) !== undefined;
+        const isGatherTime = rounds >= gatherRound;
+        const isReady = (isGatherTime || due.size > 0) && (await hasRelease());
+        if (isGatherTime && isReady) {
+          await gather();
+          gatherRound = rounds + MINUTE_MS / LOOK_EVERY_MS;
+        }
         for (const node of isReady ? due : []) {
           if (under.size >= AT_ONCE_MAX) break;
           begin(node, signal);

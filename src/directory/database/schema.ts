@@ -135,6 +135,15 @@ CREATE TABLE versions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX versions_by_contract ON versions (contract, version, seq);
 
+CREATE TABLE bodies (
+  version TEXT PRIMARY KEY,
+  contract TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  body TEXT,
+  erasure TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX bodies_by_contract ON bodies (contract, digest);
+
 CREATE TABLE znet_peers (
   digest TEXT NOT NULL,
   znet TEXT NOT NULL,

@@ -18,7 +18,7 @@ import type { Prover } from '../attestation/prover.ts';
 import type { Buckets } from '../buckets.ts';
 import { RefusedError } from '../errors.ts';
 import type { OwnIdentity } from '../keys.ts';
-import type { Notifier } from '../notifier.ts';
+import type { Notifier } from '../feed/notifier.ts';
 import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
 

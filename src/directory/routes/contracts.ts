@@ -1,5 +1,5 @@
 import { verifyReceipt } from '../../contract/receipt.ts';
-import { verifyCancellation, verifySignedContract } from '../../contract/verify.ts';
+import { verifyCancellation, verifyErasure, verifySignedContract } from '../../contract/verify.ts';
 import { envelopeSchema } from '../../identity/envelope.ts';
 import {
   admissionAnswer,
@@ -8,6 +8,7 @@ import {
   contractBody,
   contractsAnswer,
   contractsQuery,
+  erasureBody,
   idAnswer,
   idParams,
 } from '../../sdk/api.ts';
@@ -33,6 +34,7 @@ export function addContractRoutes(app: App, directory: Directory): void {
       const { isNew, ...admission } = await store.admitContract({
         contract: { value: contract, envelope: body.contract },
         tenant: body.tenant,
+        body: body.body,
         nowMs: nowMs(),
       });
       return reply.code(isNew ? 201 : 200).send(admission);
@@ -75,6 +77,17 @@ export function addReceiptRoutes(app: App, directory: Directory): void {
       spendOf(directory, cancellation.tenant);
       await store.cancelContract({ value: cancellation, envelope: body.cancellation }, nowMs());
       return { id: cancellation.contract };
+    },
+  );
+
+  app.post(
+    '/v1/erasures',
+    { schema: { tags, body: erasureBody, response: { 200: idAnswer, ...REFUSALS } } },
+    async ({ body }) => {
+      const erasure = verifyErasure(body, grid);
+      spendOf(directory, erasure.tenant);
+      await store.eraseBody({ value: erasure, envelope: body.erasure });
+      return { id: erasure.contract };
     },
   );
 

@@ -22,6 +22,7 @@ import type { Carried } from '../store.ts';
 import { classIn } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
+import { keepBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
 import { putDocument } from './nodes.ts';
 import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
@@ -30,6 +31,8 @@ import { putZnetEnds } from './znets.ts';
 type Entry = {
   readonly contract: Carried<SignedContract>;
   readonly tenant: Envelope;
+  /** The private body that it names. */
+  readonly body?: string | undefined;
   readonly nowMs: number;
 };
 type Admitted = AdmissionAnswer & { readonly isNew: boolean };
@@ -39,7 +42,8 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
   const { value: contract, envelope } = entry.contract;
   yield* sweep(transaction, entry.nowMs);
   const text = JSON.stringify(envelope);
-  const lengthBytes = text.length + JSON.stringify(entry.tenant).length;
+  const bodyBytes = entry.body?.length ?? 0;
+  const lengthBytes = text.length + JSON.stringify(entry.tenant).length + bodyBytes;
   const before = yield* contractRow(contract.id);
   const books = yield* booksFor(entry, before);
   const isNew = decideAdmission(contract, lengthBytes, books) === 'append';
@@ -59,6 +63,7 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
     if (before === undefined) yield* insertContract(contract, life);
     else yield* saveLife(contract, life);
     yield* appendVersion({ contract, version, text });
+    yield* keepBody(contract, entry.body);
     // Its node hears of it once enough witnesses have seen it, and not before.
     transaction.record(recordOf(envelope, contract.node));
   }

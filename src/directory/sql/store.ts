@@ -7,6 +7,7 @@ import { updatesOf } from '../rollout/view.ts';
 import { proveWants } from '../record/proofs.ts';
 import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
+import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
 import {
   farmsOf,
@@ -52,6 +53,7 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
     contracts: async (filter, page) => read(contractsOf(filter, page)),
     cancelContract: async (cancellation, nowMs) =>
       write((transaction) => cancelContract(transaction, cancellation, nowMs)),
+    eraseBody: async (erasure) => write((transaction) => eraseBody(transaction, erasure)),
     putReceipt: async (receipt, nowMs) =>
       write((transaction) => putReceipt(transaction, receipt, nowMs)),
     ask: async (entry) => note((transaction) => ask(transaction, entry)),

@@ -2,6 +2,7 @@ import { type ContractAnswer, type ContractSummary, VERSIONS_SHOWN_MAX } from '.
 import { type Life, type LifeVersion, versionState } from '../life.ts';
 import type { ContractFilter, Page, PageOf } from '../store.ts';
 import { all, one, type Row, type Work } from '../database/work.ts';
+import { bodyIn } from './bodies.ts';
 import { envelopeIn, envelopeOf, jsonIn, numberIn, pageOf, resourcesIn, textIn } from './rows.ts';
 
 /** One contract with everything that was signed about it. */
@@ -20,8 +21,9 @@ export function* contractOf(id: string): Work<ContractAnswer | undefined> {
     id,
   });
   const versions = yield* all(
-    `SELECT life_version, envelope FROM versions WHERE contract = :id
-     ORDER BY seq DESC LIMIT :limit`,
+    `SELECT v.life_version, v.envelope, b.digest AS body_digest, b.erasure FROM versions v
+     LEFT JOIN bodies b ON b.version = v.digest WHERE v.contract = :id
+     ORDER BY v.seq DESC LIMIT :limit`,
     { id, limit: VERSIONS_SHOWN_MAX },
   );
   return {
@@ -29,7 +31,8 @@ export function* contractOf(id: string): Work<ContractAnswer | undefined> {
     versions: versions.toReversed().map((versionRow) => {
       const { version, digest } = jsonIn(versionRow, 'life_version') as LifeVersion;
       const state = versionState(life, { version, digest });
-      return { version, digest, state, contract: envelopeIn(versionRow, 'envelope') };
+      const contract = envelopeIn(versionRow, 'envelope');
+      return { version, digest, state, contract, ...bodyIn(versionRow) };
     }),
     tenantIdentity: envelopeIn(row, 'tenant_identity'),
     cancellation: envelopeOf(cancellation) ?? null,

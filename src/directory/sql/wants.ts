@@ -125,8 +125,9 @@ function* policyFor(node: string): Work<Pick<Wants, 'updatePolicy'>> {
 /** The version that the node holds, to start from, and the one that waits for its word. */
 function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']> {
   const rows = yield* all(
-    `SELECT v.envelope, i.envelope AS tenant, r.idx, r.seq FROM contracts c
+    `SELECT v.envelope, i.envelope AS tenant, b.body, r.idx, r.seq FROM contracts c
      JOIN versions v ON v.digest IN (c.held, c.pending)
+     LEFT JOIN bodies b ON b.version = v.digest
      JOIN identities i ON i.id = c.tenant
      JOIN record_entries r ON r.digest = v.digest AND r.payload_type = :type
      WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 AND r.idx < :size
@@ -136,6 +137,7 @@ function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']
   return rows.map((row) => ({
     contract: envelopeIn(row, 'envelope'),
     tenant: envelopeIn(row, 'tenant'),
+    ...(row['body'] === null ? {} : { body: textIn(row, 'body') }),
     ...placeIn(row),
   }));
 }

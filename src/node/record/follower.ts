@@ -1,4 +1,5 @@
 import type { RecordSeen } from '../../contract/receipt.ts';
+import { SECOND_MS } from '../../lib/units.ts';
 import { DirectoryError } from '../../sdk/index.ts';
 import type { Directory } from '../bringup/directory.ts';
 import type { Growth, RecordWatch } from './watch.ts';
@@ -11,16 +12,24 @@ export type Follower = {
   readonly hear: (shown: Growth | null) => Promise<void>;
   /** Compares heads that came in proofs; what can't be asked now is asked later. */
   readonly settle: () => Promise<void>;
+  /** Whether two heartbeats in a row were not answered, or none was yet. */
+  readonly isSilent: () => boolean;
 };
+
+const SILENT_MS = 65 * SECOND_MS;
 
 export type FollowerParts = {
   readonly watch: RecordWatch | undefined;
   readonly directory: Directory;
+  /** A clock that is never set. */
+  readonly steady: () => number;
   readonly onTrouble: (what: string, error: unknown) => void;
 };
 
 /** Opens what asks the directory for what the watch has to know. */
-export function openFollower({ watch, directory, onTrouble }: FollowerParts): Follower {
+export function openFollower(parts: FollowerParts): Follower {
+  const { watch, directory, steady, onTrouble } = parts;
+  let heardMs = -SILENT_MS;
   const prove = async (from: number, to: number): Promise<readonly string[] | null> => {
     try {
       const { proof } = await directory.call(async (client) => client.growth(from, to));
@@ -36,9 +45,11 @@ export function openFollower({ watch, directory, onTrouble }: FollowerParts): Fo
   return {
     name: () => (watch === undefined ? {} : { record: watch.name() }),
     hear: async (shown) => {
+      heardMs = steady();
       await watch?.follow(shown);
       await settle();
     },
     settle,
+    isSilent: () => steady() - heardMs >= SILENT_MS,
   };
 }

@@ -19,6 +19,7 @@ function deploymentOf(wishes: readonly ContainerWish[]): Deployment {
     requires: 'unverified',
     containers: wishes,
     apart: [],
+    secrets: {},
   };
 }
 
@@ -35,6 +36,7 @@ function compile(
     tenant: TENANT,
     offers: new Map(nodes.map((node) => [node, { id: '0f'.repeat(32), prices: PRICES }])),
     held,
+    bodies: new Map(),
     nonces: new Map(nodes.map((node) => [node, '01'.repeat(16)])),
     nowMs: 1_800_000_000_000,
   });

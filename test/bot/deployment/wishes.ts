@@ -10,6 +10,7 @@ export function wish(name: string, over: Partial<ContainerWish> = {}): Container
     image: { sha256: 'ab'.repeat(32), lengthBytes: MiB, sources: ['http://192.0.2.1/a.erofs'] },
     args: ['/bin/app'],
     env: {},
+    secrets: [],
     cpuMillis: 500,
     memoryBytes: 64 * MiB,
     network: null,

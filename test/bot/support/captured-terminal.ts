@@ -6,6 +6,7 @@ export type Bench = {
   readonly homePath: string;
   readonly directoryUrl?: string;
   readonly signal?: AbortSignal;
+  readonly environment?: Readonly<Record<string, string>>;
   readonly hasColour?: boolean;
 };
 
@@ -28,6 +29,7 @@ export async function zos(bench: Bench, ...args: readonly string[]): Promise<Ran
       hasColour: bench.hasColour === true,
     },
     nowMs: () => Date.now(),
+    environment: (name) => bench.environment?.[name],
     signal: bench.signal ?? new AbortController().signal,
   });
   return { code, out, err };

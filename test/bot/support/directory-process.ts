@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 
 export type DirectoryProcess = AsyncDisposable & {
   readonly url: string;
+  readonly pid: number;
   readonly kill: (signal: NodeJS.Signals) => Promise<void>;
 };
 
@@ -28,6 +29,7 @@ export async function startDirectory(
   };
   return {
     url: listening,
+    pid: child.pid ?? Number.NaN,
     kill,
     [Symbol.asyncDispose]: async () => kill('SIGTERM'),
   };

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { FREE } from '../../../src/capacity/price.ts';
 import { type Offer, offerSchema, resourcesOf } from '../../../src/capacity/spec.ts';
+import { OPENS_ELSEWHERE } from '../../../src/contract/checks/body.ts';
 import { signAnswer, verifyQuestion } from '../../../src/contract/question.ts';
 import { type Heartbeat, type Receipt, receiptSchema } from '../../../src/contract/receipt.ts';
 import {
@@ -186,6 +187,7 @@ class Agent {
       isCancelled: false,
       class: offer.class,
       record: 'own' as const,
+      opens: OPENS_ELSEWHERE,
     });
     return verifyContract(carried, know, grid);
   }

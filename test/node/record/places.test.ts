@@ -1,3 +1,4 @@
+import { OPENS_ELSEWHERE } from '../../../src/contract/checks/body.ts';
 import { mkdtempSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -55,6 +56,7 @@ async function openNode(folder = mkdtempSync(join(tmpdir(), 'zos-places-'))) {
     node: NODE_ID,
     offer: OFFER_ID,
     prices: PRICES,
+    opens: OPENS_ELSEWHERE,
     class: 'unverified',
     total,
     watch,

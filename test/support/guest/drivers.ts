@@ -22,7 +22,7 @@ import { RESULT_MARK } from './mark.ts';
 
 const { signal } = new AbortController();
 const znets = znetDriver();
-const containers = containerDriver();
+const containers = containerDriver(() => new Uint8Array());
 const ZNET = '5e'.repeat(16);
 /** The other node's end, in this same machine: a namespace can't be named twice. */
 const OTHER_END = '77'.repeat(16);

@@ -53,6 +53,7 @@ export function shellContainer(wish: {
       image,
       args: ['/bin/sh', '-c', script],
       env: {},
+      secrets: [],
       uid: 1000,
       cpuMillis: 500,
       memoryBytes: 32 * MiB,
@@ -62,6 +63,7 @@ export function shellContainer(wish: {
     },
     rootPath: imageMountPath(image.sha256),
     attachment,
+    secrets: [],
   });
 }
 

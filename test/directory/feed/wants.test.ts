@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { signRequest } from '../../src/contract/request.ts';
-import type { Wants } from '../../src/contract/wants.ts';
-import { exchange } from '../../src/host/http.ts';
-import { HOUR_MS, MINUTE_MS } from '../../src/lib/units.ts';
-import { GRID, makePerson } from '../support/contracts.ts';
+import { signRequest } from '../../../src/contract/request.ts';
+import type { Wants } from '../../../src/contract/wants.ts';
+import { exchange } from '../../../src/host/http.ts';
+import { HOUR_MS, MINUTE_MS } from '../../../src/lib/units.ts';
+import { GRID, makePerson } from '../../support/contracts.ts';
 import {
   contractFor,
   freshNonce,
@@ -11,7 +11,7 @@ import {
   makeFarmer,
   openDirectory,
   signingOf,
-} from '../support/directory.ts';
+} from '../../support/directory.ts';
 
 const tenant = makePerson('tenant');
 

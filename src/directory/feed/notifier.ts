@@ -5,7 +5,12 @@ export type Watch = {
   readonly close: () => void;
 };
 
+/** What is called at every change, and once when no more will come. */
+export type Listener = { readonly wake: () => void; readonly close: () => void };
+
 export type Notifier = {
+  /** Tells the listener of every change until the answer is called. */
+  readonly listen: (node: string, listener: Listener) => () => void;
   readonly watch: (node: string) => Watch;
   readonly wake: (nodes: readonly string[] | 'all') => void;
   readonly close: () => void;
@@ -13,33 +18,42 @@ export type Notifier = {
 
 /** Hands changes to whoever waits in this process; a store may bring in those of others. */
 export function openNotifier(): Notifier {
-  const watched = new Map<string, Set<Waiter>>();
+  const heard = new Map<string, Set<Listener>>();
+  const listen = (node: string, listener: Listener) => {
+    const others = heard.get(node) ?? new Set();
+    heard.set(node, others.add(listener));
+    return () => {
+      others.delete(listener);
+      if (others.size === 0 && heard.get(node) === others) heard.delete(node);
+    };
+  };
   return {
+    listen,
     watch: (node) => {
       const waiter = makeWaiter();
-      const others = watched.get(node) ?? new Set();
-      watched.set(node, others.add(waiter));
+      const leave = listen(node, waiter);
       return {
         next: waiter.next,
         close: () => {
           waiter.close();
-          others.delete(waiter);
-          if (others.size === 0 && watched.get(node) === others) watched.delete(node);
+          leave();
         },
       };
     },
     wake: (nodes) => {
-      for (const node of nodes === 'all' ? watched.keys() : nodes)
-        for (const waiter of watched.get(node) ?? []) waiter.wake();
+      for (const node of nodes === 'all' ? heard.keys() : nodes) {
+        for (const listener of heard.get(node) ?? []) listener.wake();
+      }
     },
     close: () => {
-      for (const waiters of watched.values()) for (const waiter of waiters) waiter.close();
-      watched.clear();
+      const all = [...heard.values()].flatMap((listeners) => [...listeners]);
+      heard.clear();
+      for (const listener of all) listener.close();
     },
   };
 }
 
-type Waiter = Watch & { readonly wake: () => void };
+type Waiter = Watch & Listener;
 
 /** A change that comes while nobody asks is kept, so that none is lost between two questions. */
 function makeWaiter(): Waiter {
