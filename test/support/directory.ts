@@ -8,6 +8,7 @@ import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
 import { openNotifier } from '../../src/directory/feed/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
+import type { Database } from '../../src/directory/database/database.ts';
 import { openSqlite } from '../../src/directory/database/sqlite.ts';
 import { makeGate } from '../../src/directory/record/gate.ts';
 import type { DirectoryRecord } from '../../src/directory/record/record.ts';
@@ -19,7 +20,7 @@ import type { Capacity } from '../../src/capacity/spec.ts';
 import type { Contract } from '../../src/contract/spec.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { type Client, type NodeSigning, openClient } from '../../src/sdk/index.ts';
-import { openTestRecord, settle } from './record/directory-record.ts';
+import { openTestRecord, type RecordWish, settle } from './record/directory-record.ts';
 import { carry, GRID, makeContract, makePerson, NOW_MS, type Person, PRICES } from './contracts.ts';
 
 export type TestDirectory = AsyncDisposable & {
@@ -49,6 +50,31 @@ type Limits = {
   witnesses?: readonly string[];
 };
 
+type Recorded = { readonly database: Database; readonly record: DirectoryRecord; store: Store };
+
+/** A store with its record, put together as the main program does it. */
+async function openRecordedStore(
+  wish: Pick<RecordWish, 'folder' | 'own' | 'witnesses'>,
+): Promise<Recorded> {
+  const gate = makeGate();
+  const path = join(wish.folder, 'directory.sqlite');
+  const database = openSqlite({ path, grid: GRID, recorder: gate });
+  const record = await openTestRecord({ ...wish, grid: GRID, database, gate, log: LOG });
+  return { database, record, store: openStore(database, record) };
+}
+
+/** What nodes get is what is published: tests ask once that has happened. */
+function openPatientClient(url: string, database: Database): Client {
+  const client = openClient({ baseUrl: url });
+  return {
+    ...client,
+    wants: async (...wish) => {
+      await settle(database).catch(() => undefined);
+      return client.wants(...wish);
+    },
+  };
+}
+
 /** A real server on the loopback interface over a real database in a folder of its own. */
 export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
   const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
@@ -56,22 +82,8 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
   const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
-  const gate = makeGate();
-  const database = openSqlite({
-    path: join(folder, 'directory.sqlite'),
-    grid: GRID,
-    recorder: gate,
-  });
-  const record = await openTestRecord({
-    folder,
-    grid: GRID,
-    own,
-    database,
-    gate,
-    witnesses,
-    log: LOG,
-  });
-  const store = openStore(database, record);
+  const recorded = await openRecordedStore({ folder, own, witnesses });
+  const { database, record, store } = recorded;
   const notifier = openNotifier();
   store.onChange(notifier.wake);
   const prover = openProver({
@@ -102,17 +114,9 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     requestDeadlineMs,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const client = openClient({ baseUrl: url });
   return {
     url,
-    client: {
-      ...client,
-      // What nodes get is what is published: tests ask once that has happened.
-      wants: async (...wish) => {
-        await settle(database).catch(() => undefined);
-        return client.wants(...wish);
-      },
-    },
+    client: openPatientClient(url, database),
     store,
     record,
     settled: async () => settle(database),

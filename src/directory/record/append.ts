@@ -21,7 +21,7 @@ export function recordOf(envelope: Envelope, node: string | null = null): NewEnt
 /**
  * Puts entries at the record's end, in the transaction of what they record. The head moves only
  * from where it was read, so that two sequencers can never give one place to two entries; each
- * node's own entries are numbered 1, 2, 3 without a gap. What stands on the record stays there once.
+ * node's own entries are numbered 1, 2, 3 without a gap. What is on the record stays there once.
  */
 export function* appendEntries(entries: readonly NewEntry[]): Work<void> {
   const fresh = yield* freshOf(entries);

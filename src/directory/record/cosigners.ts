@@ -58,25 +58,14 @@ export type CosignerParts = {
 
 /** Speaks to the policy's witnesses (c2sp.org/tlog-witness), each at its own pace. */
 export function openCosigners(parts: CosignerParts): Cosigners {
-  const { policy, log } = parts;
+  const { policy } = parts;
   const words = new Map<NoteKey, Word>();
-  const lanes = [...policy.witnesses.values()].map((party) => ({
+  const say = openWords(words, parts);
+  const lanes: readonly Lane[] = [...policy.witnesses.values()].map((party) => ({
     party,
-    seen: undefined as number | undefined,
+    seen: undefined,
     busy: Promise.resolve(),
   }));
-  const silent = new Set<NoteKey>();
-  const say = ({ key }: PolicyParty, word: Word): void => {
-    const before = silent.has(key) ? 'silent' : words.get(key)?.is;
-    if (before !== word.is && (before !== undefined || word.is !== 'good')) {
-      log.warn({ witness: key.name, ...word }, 'word of a witness');
-    }
-    if (word.is === 'silent') silent.add(key);
-    else silent.delete(key);
-    // Who said once that it saw nothing newer has said so, and need not be there all the time.
-    if (word.is !== 'silent' || !words.has(key)) words.set(key, word);
-    parts.onWord();
-  };
   const askOnce = async (lane: Lane, head: SignedHead): Promise<NoteSignature | undefined> => {
     try {
       const signature = await ask(lane, head, parts);
@@ -87,49 +76,69 @@ export function openCosigners(parts: CosignerParts): Cosigners {
       return undefined;
     }
   };
-  const follow = async (
-    lane: Lane,
-    head: SignedHead,
-    round: { signal: AbortSignal; take: (signature: NoteSignature) => void },
-  ): Promise<void> => {
-    while (!round.signal.aborted) {
+  /** Asks one witness until it cosigns, or the round is over. */
+  const follow = async (lane: Lane, { head, signal, take }: Round): Promise<void> => {
+    while (!signal.aborted) {
       await lane.busy;
-      if (round.signal.aborted) return;
+      if (signal.aborted) return;
       const asked = askOnce(lane, head);
       lane.busy = asked.then(() => undefined);
       const signature = await asked;
-      if (signature !== undefined) return round.take(signature);
-      await sleep(PAUSE_MS, undefined, { signal: round.signal }).catch(() => undefined);
+      if (signature !== undefined) return take(lane, signature);
+      await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
   };
   return {
     words,
     collect: async (head, signal) => {
       const over = new AbortController();
+      const enough = Promise.withResolvers<Uint8Array>();
       const note = parseNote(head.checkpoint);
       const signatures = [...note.signatures];
-      const enough = Promise.withResolvers<Uint8Array>();
       const signed = new Set<NoteKey>();
       const settle = (): void => {
         if (isQuorum(policy, signed)) enough.resolve(formatNote(note.text, signatures));
       };
+      const take: Round['take'] = (lane, signature) => {
+        signatures.push(signature);
+        signed.add(lane.party.key);
+        settle();
+      };
       signal.addEventListener('abort', () => enough.reject(signal.reason), { once: true });
       settle();
-      const round = AbortSignal.any([over.signal, signal]);
-      for (const lane of lanes) {
-        const take = (signature: NoteSignature): void => {
-          signatures.push(signature);
-          signed.add(lane.party.key);
-          settle();
-        };
-        void follow(lane, head, { signal: round, take });
-      }
+      const round = { head, signal: AbortSignal.any([over.signal, signal]), take };
+      for (const lane of lanes) void follow(lane, round);
       try {
         return await enough.promise;
       } finally {
         over.abort();
       }
     },
+  };
+}
+
+type Round = {
+  readonly head: SignedHead;
+  readonly signal: AbortSignal;
+  readonly take: (lane: Lane, signature: NoteSignature) => void;
+};
+
+/** Keeps the words of witnesses, and logs when one of them says something else than before. */
+function openWords(
+  words: Map<NoteKey, Word>,
+  { onWord, log }: Pick<CosignerParts, 'onWord' | 'log'>,
+): (party: PolicyParty, word: Word) => void {
+  const silent = new Set<NoteKey>();
+  return ({ key }, word) => {
+    const before = silent.has(key) ? 'silent' : words.get(key)?.is;
+    if (before !== word.is && (before !== undefined || word.is !== 'good')) {
+      log.warn({ witness: key.name, ...word }, 'word of a witness');
+    }
+    if (word.is === 'silent') silent.add(key);
+    else silent.delete(key);
+    // Who said once that it saw nothing newer has said so, and need not be there all the time.
+    if (word.is !== 'silent' || !words.has(key)) words.set(key, word);
+    onWord();
   };
 }
 

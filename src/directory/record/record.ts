@@ -4,16 +4,17 @@ import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { SECOND_MS } from '../../lib/units.ts';
 import { signCheckpoint } from '../../record/checkpoint.ts';
 import type { NoteSigner } from '../../record/note.ts';
+import type { Policy } from '../../record/policy.ts';
 import type { TlogProof } from '../../record/tlog-proof.ts';
 import { EMPTY_HEAD, RecordError } from '../../record/tree.ts';
 import type { Database } from '../database/database.ts';
 import type { RefusedError } from '../errors.ts';
-import { openCosigners } from './cosigners.ts';
+import { type Cosigners, openCosigners } from './cosigners.ts';
 import type { Gate } from './gate.ts';
 import { entryBy, type PlacedEntry, type Published, publishedHead, sizeOf } from './head.ts';
 import { policyOf } from './policy.ts';
 import { makeKept, openProver, type Prover } from './proofs.ts';
-import { mendTiles, publishOnce } from './publisher.ts';
+import { mendTiles, publishOnce, type PublisherParts } from './publisher.ts';
 import { forkedBy, refusalOf } from './standing.ts';
 import type { TileStore } from './tiles.ts';
 
@@ -51,88 +52,108 @@ export type RecordParts = {
 
 /** The record over a database and a tile store. */
 export function openRecord(parts: RecordParts): DirectoryRecord {
-  const { database, gate, signer, tiles, log } = parts;
+  const { database, signer, tiles, log } = parts;
   const policy = policyOf(parts.policy);
-  const prover = openProver(tiles);
+  const { growth, inclusion } = openProver(tiles);
   const sizeNow = async (): Promise<number> => database.read(sizeOf());
-  const cosigners = openCosigners({
-    policy,
-    growth: prover.growth,
-    sizeNow,
-    onWord: () => void judge(),
-    log,
-  });
-  const published = async (): Promise<Published> => database.read(publishedHead());
+  const onWord = (): void => void judge();
+  const cosigners = openCosigners({ policy, growth, sizeNow, onWord, log });
+  const { judge, forked, seen } = openJudge(parts, policy, cosigners);
   const kept = makeKept<TlogProof>(PROOFS_KEPT_MAX);
-  const seen = Promise.withResolvers<void>();
-  let said: string | undefined;
-  /** What our own tiles say stays said until a restart. */
-  let fork: RefusedError | undefined;
-  const judge = (): RefusedError | undefined => {
-    const refusal = fork ?? refusalOf(policy, cosigners.words);
-    gate.set(refusal);
-    if (refusal !== undefined && refusal.code !== said) {
-      log.error({ code: refusal.code, sentence: refusal.message }, 'record refuses writes');
-    }
-    said = refusal?.code;
-    const isSettled = fork !== undefined || cosigners.words.size === policy.witnesses.size;
-    if (refusal === undefined || isSettled) seen.resolve();
-    return refusal;
-  };
-  /** Asks witnesses about what was published last until enough say that they saw nothing newer. */
-  const compare = async (signal: AbortSignal): Promise<void> => {
-    while (!signal.aborted && judge() !== undefined) {
-      const { size, checkpoint } = await published();
-      const head = { size, checkpoint: checkpoint ?? signCheckpoint(EMPTY_HEAD, signer) };
-      const round = AbortSignal.any([signal, AbortSignal.timeout(ROUND_MS)]);
-      await cosigners.collect(head, round).catch(() => undefined);
-      if (judge() !== undefined) await pause(signal);
-    }
-  };
   judge();
-  const lead = async (signal: AbortSignal): Promise<void> => {
-    const publisher = { database, tiles, signer, cosigners, log };
-    await mendTiles(publisher);
-    while (!signal.aborted) {
-      const round = AbortSignal.any([signal, AbortSignal.timeout(ROUND_MS)]);
-      const isMore = await publishOnce(publisher, round).catch((error: unknown) => {
-        if (!round.aborted) throw error;
-        return false;
-      });
-      judge();
-      if (!isMore) await gate.next(LOOK_EVERY_MS, signal);
-    }
-  };
   return {
     policy: parts.policy,
-    published,
+    published: async () => database.read(publishedHead()),
     entry: async (digest) => database.read(entryBy(digest)),
     prove: async (index, { size, checkpoint }) => {
       const known = kept.get(String(index));
       if (known !== undefined) return known;
       if (checkpoint === null || index >= size) throw notYet();
-      const proof = { index, hashes: await prover.inclusion(index, size), checkpoint };
+      const proof = { index, hashes: await inclusion(index, size), checkpoint };
       kept.set(String(index), proof);
       return proof;
     },
-    growth: prover.growth,
+    growth,
     tile: tiles.read,
-    seen: seen.promise,
+    seen,
     run: async (signal) => {
+      const publisher = { database, tiles, signer, cosigners, log };
       while (!signal.aborted) {
         try {
-          await compare(signal);
-          await database.lead(signal, lead);
+          await compare({ ...publisher, judge }, signal);
+          await database.lead(signal, async (leading) =>
+            lead({ ...publisher, judge, gate: parts.gate }, leading),
+          );
         } catch (error) {
           if (signal.aborted) return;
-          if (codeOf(error) === 'HEAD_FORKED') fork = forkedBy('in its own tiles');
+          if (codeOf(error) === 'HEAD_FORKED') forked();
           log.error({ error, sentence: sentenceOf(error) }, 'record not published');
-          judge();
           await pause(signal);
         }
       }
     },
   };
+}
+
+type Judge = () => RefusedError | undefined;
+
+/** Opens and shuts the gate by what the witnesses say, and says so once each time. */
+function openJudge(
+  { gate, log }: RecordParts,
+  policy: Policy,
+  { words }: Pick<Cosigners, 'words'>,
+): { readonly judge: Judge; readonly forked: () => void; readonly seen: Promise<void> } {
+  const seen = Promise.withResolvers<void>();
+  let said: string | undefined;
+  /** What our own tiles say stays said until a restart. */
+  let fork: RefusedError | undefined;
+  const judge = (): RefusedError | undefined => {
+    const refusal = fork ?? refusalOf(policy, words);
+    gate.set(refusal);
+    if (refusal !== undefined && refusal.code !== said) {
+      log.error({ code: refusal.code, sentence: refusal.message }, 'record refuses writes');
+    }
+    said = refusal?.code;
+    const isSettled = fork !== undefined || words.size === policy.witnesses.size;
+    if (refusal === undefined || isSettled) seen.resolve();
+    return refusal;
+  };
+  const forked = (): void => {
+    fork = forkedBy('in its own tiles');
+    judge();
+  };
+  return { judge, forked, seen: seen.promise };
+}
+
+type Running = PublisherParts & { readonly judge: Judge };
+
+/** Asks about what was published last until enough witnesses say that they saw nothing newer. */
+async function compare(running: Running, signal: AbortSignal): Promise<void> {
+  const { database, signer, cosigners, judge } = running;
+  while (!signal.aborted && judge() !== undefined) {
+    const { size, checkpoint } = await database.read(publishedHead());
+    const head = { size, checkpoint: checkpoint ?? signCheckpoint(EMPTY_HEAD, signer) };
+    await cosigners.collect(head, roundOf(signal)).catch(() => undefined);
+    if (judge() !== undefined) await pause(signal);
+  }
+}
+
+/** Publishes as the one process that does. */
+async function lead(running: Running & { gate: Gate }, signal: AbortSignal): Promise<void> {
+  await mendTiles(running);
+  while (!signal.aborted) {
+    const round = roundOf(signal);
+    const isMore = await publishOnce(running, round).catch((error: unknown) => {
+      if (!round.aborted) throw error;
+      return false;
+    });
+    running.judge();
+    if (!isMore) await running.gate.next(LOOK_EVERY_MS, signal);
+  }
+}
+
+function roundOf(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(ROUND_MS)]);
 }
 
 /** What is said of an entry that is on the record and not seen by enough witnesses yet. */

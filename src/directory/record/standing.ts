@@ -4,9 +4,9 @@ import { RefusedError } from '../errors.ts';
 import type { Word } from './cosigners.ts';
 
 /**
- * Why nothing may be recorded, or `undefined`. A newer published history that is not here would have
- * been cosigned by a quorum: as long as the witnesses who have not said that they saw nothing newer
- * could make one, this database may be an old copy, and what is written on it would be lost.
+ * Why nothing may be recorded, or `undefined`. A newer published history that is not here would
+ * have been cosigned by a quorum: as long as the witnesses who have not said that they saw nothing
+ * newer could make one, this database may be an old copy, and what is written on it would be lost.
  */
 export function refusalOf(
   policy: Policy,
