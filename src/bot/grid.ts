@@ -139,6 +139,8 @@ export type KnownContract = {
   readonly isAwaited: boolean;
   /** Versions that the node refused, or did not answer in time. */
   readonly dropped: ReadonlySet<number>;
+  /** The private bodies of its versions that the directory still keeps, by their hashes. */
+  readonly bodies: ReadonlySet<string>;
 };
 
 /** What the directory has on its books about one tenant, checked by what was signed. */
@@ -172,6 +174,7 @@ export function openBooks(grid: Grid, tenant: string): Books {
       dropped: new Set(
         versions.flatMap((it) => (it.state === 'dropped' ? it.contract.version : [])),
       ),
+      bodies: new Set(versions.flatMap((it) => (it.isBodyKept ? (it.contract.body ?? []) : []))),
     };
   };
   return { identityOf, contracts: async (ids) => Promise.all(ids.map(contract)) };
@@ -180,6 +183,7 @@ export function openBooks(grid: Grid, tenant: string): Books {
 type Version = {
   readonly state: ContractAnswer['versions'][number]['state'];
   readonly contract: SignedContract;
+  readonly isBodyKept: boolean;
 };
 
 /** The versions that the tenant signed, newest first; throws what the checks throw. */
@@ -191,8 +195,9 @@ function versionsOf(
   // A later version only claims the id of its first: it counts when the same tenant signed it.
   verifyIdentity(tenant, expected.tenant);
   return said.versions
-    .map(({ state, contract }) => ({
+    .map(({ state, contract, body }) => ({
       state,
+      isBodyKept: body === 'kept',
       contract: verifySignedContract({ contract, tenant }, expected.grid),
     }))
     .filter(({ contract }) => contract.id === expected.id)

@@ -1,4 +1,4 @@
-import { signCancellation } from '../../contract/sign.ts';
+import { signCancellation, signErasure } from '../../contract/sign.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { findDeployment, isLive } from '../deployments.ts';
 import { type Follow, followEnded, hasEnded, tell } from '../follow.ts';
@@ -21,6 +21,7 @@ export async function cancel(world: World, wanted: string): Promise<void> {
   await cancelContracts({ follow, grid, self }, live);
   const open = known.filter((it) => !hasEnded(it)).map(({ contract }) => contract.id);
   await followEnded(follow, open);
+  await eraseBodies({ follow, grid, self }, known);
   await removeDeployment(world.home, id);
   answer(world, { id, name, ended: found.contracts }, `${name} (${id}) ended.\n`);
 }
@@ -42,6 +43,26 @@ async function knownContracts(
     }
   });
   return (await Promise.all(asked)).flat();
+}
+
+/** What ended needs its secrets no more: of their boxes nothing is left but a salted hash. */
+async function eraseBodies(
+  { follow, grid, self }: Canceller,
+  ended: readonly KnownContract[],
+): Promise<void> {
+  const { nowMs } = follow.world;
+  for (const { contract, bodies } of ended) {
+    for (const body of bodies) {
+      const about = { grid: grid.name, tenant: self.identity.id, contract: contract.id, body };
+      const erasure = signErasure({ ...about, atMs: nowMs() }, self.keys.signing);
+      await grid.client.eraseBody({ erasure, tenant: self.document });
+      tell(follow, {
+        subject: `node ${shortId(contract.node)}`,
+        state: 'secrets erased',
+        because: '',
+      });
+    }
+  }
 }
 
 type Canceller = { readonly follow: Follow; readonly grid: Grid; readonly self: Self };

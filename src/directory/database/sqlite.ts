@@ -58,6 +58,7 @@ export function openSqlite({ path, grid, recorder }: SqliteOptions): Database {
     lead: async (signal, work) => work(signal),
     onChange: (listener) => listeners.push(listener),
     close: async () => {
+      if (!file.isOpen) return;
       while (queue.length > 0) flush();
       file.close();
     },
@@ -95,6 +96,8 @@ function openExclusively(path: string): DatabaseSync {
     file.exec('PRAGMA locking_mode = EXCLUSIVE');
     file.exec('PRAGMA journal_mode = WAL');
     file.exec('PRAGMA synchronous = FULL');
+    // What is erased is overwritten, not only left out of the books.
+    file.exec('PRAGMA secure_delete = ON');
     file.exec('BEGIN IMMEDIATE; COMMIT');
     return file;
   } catch (cause) {

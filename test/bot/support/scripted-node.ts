@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { FREE } from '../../../src/capacity/price.ts';
 import { type Offer, offerSchema, resourcesOf } from '../../../src/capacity/spec.ts';
-import { OPENS_ELSEWHERE } from '../../../src/contract/checks/body.ts';
+import { bindingOf, openSecret, opensWith } from '../../../src/contract/checks/body.ts';
 import { signAnswer, verifyQuestion } from '../../../src/contract/question.ts';
 import { type Heartbeat, type Receipt, receiptSchema } from '../../../src/contract/receipt.ts';
 import {
@@ -13,7 +13,7 @@ import type { Wants } from '../../../src/contract/wants.ts';
 import { signIdentity, verifyIdentity } from '../../../src/identity/document.ts';
 import { type Envelope, signEnvelope, untrustedPayload } from '../../../src/identity/envelope.ts';
 import { makeSecretKeys } from '../../../src/identity/keys.ts';
-import { sha256Hex, toBase64, utf8 } from '../../../src/lib/bytes.ts';
+import { sha256Hex, textOf, toBase64, utf8 } from '../../../src/lib/bytes.ts';
 import { codeOf, sentenceOf } from '../../../src/lib/errors.ts';
 import { GiB } from '../../../src/lib/units.ts';
 import type { OwnClass } from '../../../src/node/bringup/attestation.ts';
@@ -31,7 +31,11 @@ type Workload = Receipt['workloads'][number];
 /** How a container is said to stand: what a test scripts. */
 export type Script = (container: string, asked: number) => Pick<Workload, 'state' | 'because'>;
 
-export type ScriptedNode = AsyncDisposable & { readonly id: string };
+export type ScriptedNode = AsyncDisposable & {
+  readonly id: string;
+  /** Every secret of the contracts that it holds, opened, by `<container>/<name>`. */
+  readonly secrets: () => ReadonlyMap<string, string>;
+};
 
 export type NodeWish = {
   readonly url: string;
@@ -99,6 +103,7 @@ export async function startNode(wish: NodeWish): Promise<ScriptedNode> {
   const running = agent.run(stop.signal);
   return {
     id,
+    secrets: () => agent.secrets(),
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await running;
@@ -125,6 +130,19 @@ class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+  }
+
+  secrets(): ReadonlyMap<string, string> {
+    const { grid, id: node, keys } = this.#parts;
+    const found = new Map<string, string>();
+    for (const { tenant, private: body } of this.#held.values()) {
+      for (const [key, sealed] of Object.entries(body?.secrets ?? {})) {
+        const [container = '', name = ''] = key.split('/');
+        const binding = bindingOf({ grid, tenant, node, container, name });
+        found.set(key, textOf(openSecret(keys.sealing.secretKey, { sealed, binding })));
+      }
+    }
+    return found;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -187,7 +205,7 @@ class Agent {
       isCancelled: false,
       class: offer.class,
       record: 'own' as const,
-      opens: OPENS_ELSEWHERE,
+      opens: opensWith(this.#parts.keys.sealing.secretKey),
     });
     return verifyContract(carried, know, grid);
   }

@@ -43,8 +43,9 @@ export function shellContainer(wish: {
   readonly script: string;
   readonly attachment?: ContainerSpec['attachment'];
   readonly hosts?: Container['hosts'];
+  readonly secrets?: ContainerSpec['secrets'];
 }): ContainerSpec {
-  const { name, image, script, attachment = null, hosts = [] } = wish;
+  const { name, image, script, attachment = null, hosts = [], secrets = [] } = wish;
   return containerSpecOf({
     contract: 'c0ffee'.padEnd(64, '0'),
     container: {
@@ -53,7 +54,7 @@ export function shellContainer(wish: {
       image,
       args: ['/bin/sh', '-c', script],
       env: {},
-      secrets: [],
+      secrets: secrets.map(({ name: secret, env }) => ({ name: secret, env })),
       uid: 1000,
       cpuMillis: 500,
       memoryBytes: 32 * MiB,
@@ -63,7 +64,7 @@ export function shellContainer(wish: {
     },
     rootPath: imageMountPath(image.sha256),
     attachment,
-    secrets: [],
+    secrets,
   });
 }
 

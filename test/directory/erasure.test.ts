@@ -1,0 +1,120 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { encodeBody, sealSecret, secretKey } from '../../src/contract/checks/body.ts';
+import { contractDigest, signErasure } from '../../src/contract/sign.ts';
+import { makeSecretKeys } from '../../src/identity/keys.ts';
+import { utf8 } from '../../src/lib/bytes.ts';
+import { codeOf } from '../../src/lib/errors.ts';
+import { GRID, makeContract, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
+import {
+  contractFor,
+  joinNode,
+  makeFarmer,
+  openDirectory,
+  signingOf,
+  type TestDirectory,
+} from '../support/directory.ts';
+
+const tenant = makePerson('tenant');
+
+/** A contract whose container takes one sealed secret, with the body that it names. */
+function withSecret(node: { readonly id: string; readonly offerId: string }) {
+  const place = { grid: GRID, tenant: tenant.id, node: node.id, container: 'web', name: 'db' };
+  const sealed = sealSecret({
+    ...place,
+    recipientKey: makeSecretKeys().sealing.publicKey,
+    value: utf8('hunter2'),
+    sealerSecret: tenant.keys.sealing.secretKey,
+  });
+  const body = encodeBody({ salt: '5a'.repeat(32), secrets: { [secretKey(place)]: sealed } });
+  const workloads = makeContract(tenant).workloads.map((workload) =>
+    workload.kind === 'container'
+      ? { ...workload, secrets: [{ name: 'db', env: null }] }
+      : workload,
+  );
+  const carried = contractFor(tenant, node, { workloads, body: body.digest });
+  return { id: contractDigest(carried.contract), carried, body };
+}
+
+async function refusalOf(run: Promise<unknown>): Promise<string> {
+  return run.then(() => 'taken', codeOf);
+}
+
+function erasureBy(person: Person, contract: string, body: string) {
+  const wish = { grid: GRID, tenant: person.id, contract, body, atMs: NOW_MS };
+  return { erasure: signErasure(wish, person.keys.signing), tenant: person.document };
+}
+
+/** Every file of the directory that holds a text. */
+function filesWith(directory: TestDirectory, text: string): string[] {
+  return readdirSync(directory.folder).filter((name) =>
+    readFileSync(join(directory.folder, name), 'latin1').includes(text),
+  );
+}
+
+test('a private body comes with its contract, and is carried to its node and to nobody else', async () => {
+  await using directory = await openDirectory();
+  const node = await joinNode(directory, makeFarmer());
+  const { id, carried, body } = withSecret(node);
+  const { client, clock } = directory;
+  expect(await refusalOf(client.submitContract(carried))).toBe('BODY_MISSING');
+  const other = encodeBody({ salt: '00'.repeat(32), secrets: {} }).text;
+  expect(await refusalOf(client.submitContract({ ...carried, body: other }))).toBe('BODY_OTHER');
+  expect(await client.contracts({ tenant: tenant.id })).toMatchObject({ items: [] });
+  await client.submitContract({ ...carried, body: body.text });
+  const wants = await client.wants(signingOf(node, clock));
+  expect(wants?.contracts).toMatchObject([{ body: body.text }]);
+  const shown = await client.contract(id);
+  expect(shown.versions).toMatchObject([{ body: 'kept', erasure: null }]);
+  expect(JSON.stringify(shown)).not.toContain(body.text);
+});
+
+test('its tenant erases it, and nobody else; the contract stays as it was signed', async () => {
+  const directory = await openDirectory();
+  const node = await joinNode(directory, makeFarmer());
+  const { id, carried, body } = withSecret(node);
+  const { client, clock } = directory;
+  await client.submitContract({ ...carried, body: body.text });
+  const stranger = makePerson('stranger');
+  const { erasure } = erasureBy(stranger, id, body.digest);
+  const forged = { erasure, tenant: tenant.document };
+  expect(await refusalOf(client.eraseBody(erasureBy(stranger, id, body.digest)))).toBe(
+    'TENANT_MISMATCH',
+  );
+  expect(await refusalOf(client.eraseBody(forged))).toBe('ENVELOPE_UNTRUSTED');
+  expect(await refusalOf(client.eraseBody(erasureBy(tenant, '00'.repeat(32), body.digest)))).toBe(
+    'CONTRACT_UNKNOWN',
+  );
+  expect(await refusalOf(client.eraseBody(erasureBy(tenant, id, '00'.repeat(32))))).toBe(
+    'NOT_FOUND',
+  );
+  expect((await client.wants(signingOf(node, clock)))?.contracts).toMatchObject([
+    { body: body.text },
+  ]);
+
+  const good = erasureBy(tenant, id, body.digest);
+  await client.eraseBody(good);
+  await client.eraseBody(good);
+  const { versions } = await client.contract(id);
+  expect(versions).toMatchObject([
+    { body: 'erased', erasure: good.erasure, contract: carried.contract },
+  ]);
+  const [left] = (await client.wants(signingOf(node, clock)))?.contracts ?? [];
+  expect(left).toBeDefined();
+  expect(left).not.toHaveProperty('body');
+  await directory[Symbol.asyncDispose]();
+});
+
+test('what was erased is in no file of the directory any more', async () => {
+  await using directory = await openDirectory();
+  const node = await joinNode(directory, makeFarmer());
+  const { id, carried, body } = withSecret(node);
+  await directory.client.submitContract({ ...carried, body: body.text });
+  // What is written goes into the journal beside the database first.
+  expect(filesWith(directory, body.text).length).toBeGreaterThan(0);
+  await directory.client.eraseBody(erasureBy(tenant, id, body.digest));
+  await directory.store.close();
+  expect(filesWith(directory, 'CREATE TABLE')).toEqual(['directory.sqlite']);
+  expect(filesWith(directory, body.text)).toEqual([]);
+});
