@@ -24,13 +24,18 @@ export function vkeyOf(signer: NoteSigner, type: 'ed25519' | 'cosignature-v1'): 
 
 /** The log above, and as many of its witnesses as are needed. */
 export function policyOf(needed: number): Policy {
+  return parsePolicy(utf8(policyTextOf(needed)));
+}
+
+/** The same as it is written. */
+export function policyTextOf(needed: number): string {
   const lines = [
     `log ${vkeyOf(LOG, 'ed25519')}`,
     ...WITNESSES.map((witness, at) => `witness w${at + 1} ${vkeyOf(witness, 'cosignature-v1')}`),
     `group all-of-them ${needed} w1 w2 w3`,
     'quorum all-of-them',
   ];
-  return parsePolicy(utf8(`${lines.join('\n')}\n`));
+  return `${lines.join('\n')}\n`;
 }
 
 /** What others' software made of a log of 1,000 entries. */

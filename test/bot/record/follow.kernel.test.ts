@@ -1,0 +1,38 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { EXIT } from '../../../src/bot/errors.ts';
+import { openLyingDirectory } from '../../support/record/lying-directory.ts';
+import { makeFarmer } from '../../support/directory.ts';
+import { zos } from '../support/captured-terminal.ts';
+
+test('who follows bears with a directory that is away, and is told at once of a fork', async () => {
+  await using directory = await openLyingDirectory();
+  const farmer = makeFarmer();
+  directory.add(farmer.document);
+  directory.add(farmer.farm);
+  directory.publish();
+  const homePath = mkdtempSync(join(tmpdir(), 'zos-audit-'));
+  const bench = { homePath, directoryUrl: directory.url };
+  const following = zos(bench, '--json', 'record', 'audit', '--follow');
+  const looks = async (count: number): Promise<void> =>
+    vi.waitFor(() => expect(directory.asked('/record/checkpoint')).toBeGreaterThanOrEqual(count), {
+      timeout: 30_000,
+    });
+  await looks(1);
+  await vi.waitFor(() => expect(directory.asked('/record/tile/0/000.p/2')).toBe(1));
+  directory.lies.set('/record/checkpoint', { status: 503, body: '' });
+  await looks(3);
+  directory.lies.clear();
+  directory.lines.reverse();
+  directory.publish();
+  const { code, out, err } = await following;
+  expect(code).toBe(EXIT.alarm);
+  const said = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { alarms: object[] });
+  expect(said.map(({ alarms }) => alarms)).toMatchObject([[], [{ code: 'HEAD_FORKED' }]]);
+  expect(err).toContain('RECORD_UNSOUND');
+});

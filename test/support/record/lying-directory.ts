@@ -1,0 +1,183 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { RecordSeen } from '../../../src/contract/receipt.ts';
+import { type Envelope, signEnvelope } from '../../../src/identity/envelope.ts';
+import { fromBase64, sha256Hex, toBase64 } from '../../../src/lib/bytes.ts';
+import { cosignCheckpoint, formatCheckpoint } from '../../../src/record/checkpoint.ts';
+import { type Addressee, entryOf, formatEntry } from '../../../src/record/entry.ts';
+import { formatNote, type NoteSigner, signText } from '../../../src/record/note.ts';
+import { proveConsistency, proveInclusion } from '../../../src/record/proof.ts';
+import { EMPTY_EDGE, encodeBundle, growEdge, parseTilePath } from '../../../src/record/tile.ts';
+import { formatTlogProof } from '../../../src/record/tlog-proof.ts';
+import { leafHash } from '../../../src/record/tree.ts';
+import { GRID, makePerson, type Person } from '../contracts.ts';
+import { CAPACITY, makeOffer } from '../directory.ts';
+import { plainReader, rootOf } from './plain-tree.ts';
+import { LOG, policyTextOf, WITNESSES } from './signers.ts';
+
+type Answer = { readonly status: number; readonly body: string | Uint8Array };
+
+/**
+ * A directory whose database and log key the test owns: an HTTP server that serves a record as the
+ * real one does, and tells whatever else it is told to.
+ */
+export type LyingDirectory = AsyncDisposable & {
+  readonly url: string;
+  /** Whom it is by. */
+  readonly person: Person;
+  /** Every line of the record; a test may change any. */
+  readonly lines: Uint8Array[];
+  /** What stands behind them, by digest. */
+  readonly envelopes: Map<string, Envelope>;
+  /** Appends an entry for an envelope, for a node if need be. */
+  readonly add: (envelope: Envelope, to?: Addressee) => string;
+  /** Shows a head over the lines as they are now, seen by these. */
+  readonly publish: (witnesses?: readonly NoteSigner[]) => void;
+  /** A node that says this of the record in its heartbeat. */
+  readonly say: (node: Person, seen: RecordSeen, atMs: number) => void;
+  /** The root of the first `size` lines, in base64. */
+  readonly rootOf: (size: number) => string;
+  /** How often a path was asked for. */
+  readonly asked: (path: string) => number;
+  /** Answers that come before all others, by path. */
+  readonly lies: Map<string, Answer>;
+};
+
+/** A directory that tells the truth until a test has it lie. */
+export async function openLyingDirectory(): Promise<LyingDirectory> {
+  const person = makePerson('directory');
+  const lines: Uint8Array[] = [];
+  const envelopes = new Map<string, Envelope>();
+  const nodes = new Map<string, unknown>();
+  const lies = new Map<string, Answer>();
+  const counts = new Map<string, number>();
+  const shown = { checkpoint: new Uint8Array(), lines: [] as Uint8Array[] };
+  const leavesOf = (): Uint8Array[] => shown.lines.map((line) => leafHash(line));
+  const json = (value: unknown): Answer => ({ status: 200, body: JSON.stringify(value) });
+  const MISSING = {
+    status: 404,
+    body: JSON.stringify({ code: 'NOT_FOUND', sentence: 'There is nothing here.' }),
+  };
+
+  const tileOf = (path: string): Answer => {
+    const tile = parseTilePath(path);
+    if (tile === undefined) return MISSING;
+    const { level, index, width } = tile;
+    if (level === 'entries') {
+      const some = shown.lines.slice(index * 256, index * 256 + width);
+      return some.length === width ? { status: 200, body: encodeBundle(some) } : MISSING;
+    }
+    const { tiles } = growEdge(EMPTY_EDGE, leavesOf());
+    const found = tiles.find(({ tile: it }) => it.level === level && it.index === index);
+    return found?.tile.width === width ? { status: 200, body: found.bytes } : MISSING;
+  };
+  const proofOf = (digest: string): Answer => {
+    const index = shown.lines.findIndex((line) => Buffer.from(line).includes(digest));
+    const extra = shown.lines[index];
+    if (extra === undefined) return MISSING;
+    const hashes = proveInclusion(index, shown.lines.length, plainReader(leavesOf()));
+    const { checkpoint } = shown;
+    return { status: 200, body: formatTlogProof({ index, hashes, checkpoint, extra }) };
+  };
+  const growthOf = (query: URLSearchParams): Answer => {
+    const [from, to] = [Number(query.get('from')), Number(query.get('to'))];
+    if (from > to || to > shown.lines.length) return MISSING;
+    const isPlain = from === 0 || from === to;
+    const reader = plainReader(leavesOf().slice(0, to));
+    const proof = isPlain ? [] : proveConsistency(from, to, reader);
+    const checkpoint = Buffer.from(shown.checkpoint).toString();
+    return json({ checkpoint, proof: proof.map((hash) => toBase64(hash)) });
+  };
+  const envelopeOf = (digest: string): Answer => {
+    const envelope = envelopes.get(digest);
+    return envelope === undefined ? MISSING : json(envelope);
+  };
+  const answerTo = (url: URL): Answer => {
+    const path = url.pathname;
+    const [, part, kind = '', id = ''] = path.split('/');
+    if (path === '/v1/grid') return json({ grid: GRID, directory: person.document });
+    if (path === '/v1/nodes') return json({ items: [...nodes.values()], next: null });
+    if (part === 'v1' && kind === 'identities') return envelopeOf(id);
+    if (path === '/record/checkpoint') return { status: 200, body: shown.checkpoint };
+    if (path === '/record/policy') return { status: 200, body: policyTextOf(2) };
+    if (path === '/record/consistency') return growthOf(url.searchParams);
+    if (kind === 'proof') return proofOf(id);
+    if (kind === 'envelope') return envelopeOf(id);
+    return path.startsWith('/record/') ? tileOf(path.slice('/record/'.length)) : MISSING;
+  };
+
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '/', 'http://a');
+    counts.set(url.pathname, (counts.get(url.pathname) ?? 0) + 1);
+    const { status, body } = lies.get(url.pathname) ?? answerTo(url);
+    response.writeHead(status).end(body);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    person,
+    lines,
+    envelopes,
+    lies,
+    asked: (path) => counts.get(path) ?? 0,
+    add: (envelope, to) => {
+      const payload = fromBase64(envelope.payload) ?? new Uint8Array();
+      const digest = sha256Hex(payload);
+      envelopes.set(digest, envelope);
+      lines.push(formatEntry(entryOf(envelope.payloadType, payload, to)));
+      return digest;
+    },
+    publish: (witnesses = WITNESSES) => {
+      shown.lines = [...lines];
+      const head = { size: lines.length, root: rootOf(leavesOf()) };
+      const text = formatCheckpoint(LOG.name, head);
+      const cosigned = witnesses.map((it) => cosignCheckpoint(text, it, 1_800_000_000));
+      shown.checkpoint = new Uint8Array(formatNote(text, [signText(text, LOG), ...cosigned]));
+    },
+    say: (node, seen, atMs) => {
+      nodes.set(node.id, nodeAnswer(node, seen, atMs));
+    },
+    rootOf: (size) => toBase64(rootOf(lines.slice(0, size).map((line) => leafHash(line)))),
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** What a directory shows of a node whose heartbeat says this of the record. */
+function nodeAnswer(node: Person, record: RecordSeen, atMs: number): unknown {
+  const offer = makeOffer(node);
+  const payload = {
+    grid: GRID,
+    node: node.id,
+    seq: 1,
+    atMs,
+    bootId: 'boot',
+    uptimeMs: 1,
+    memory: { totalBytes: 1, availableBytes: 1 },
+    system: null,
+    addresses: [],
+    stages: [],
+    keyKept: 'memory',
+    agentStarts: 1,
+    record,
+  };
+  return {
+    id: node.id,
+    state: 'joined',
+    farm: null,
+    identity: node.document,
+    offer,
+    offerId: sha256Hex(fromBase64(offer.payload) ?? new Uint8Array()),
+    capacity: CAPACITY,
+    used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
+    proof: null,
+    heartbeat: {
+      lastSeenMs: atMs,
+      envelope: signEnvelope('heartbeat', payload, node.keys.signing),
+      payload,
+    },
+  };
+}
