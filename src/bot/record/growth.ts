@@ -29,8 +29,8 @@ export async function readEntries(
 }
 
 /**
- * Throws `AuditError` or `RecordError` unless what was read ends at the checkpoint's own tree, or at
- * an earlier state of it.
+ * Throws `AuditError` or `RecordError` unless what was read ends at the checkpoint's own tree, or
+ * at an earlier state of it.
  */
 export async function requirePart(
   source: RecordSource,

@@ -72,10 +72,9 @@ test('an honest record holds, is read on from where it was left, and raises no a
   const first = await audit();
   expect(JSON.parse(first.out)).toMatchObject({ size: 7, added: 7, nodes: 1, alarms: [] });
   expect(first.code).toBe(EXIT.done);
-  const [again] = [...directory.envelopes.values()].slice(-1);
-  for (let seq = 4; seq < 304 && again !== undefined; seq += 1) {
-    directory.add(again, { node: node.id, seq });
-  }
+  const again = [...directory.envelopes.values()].slice(-1);
+  const numbers = Array.from({ length: 300 }, (_, at) => at + 4);
+  for (const seq of numbers) directory.add(again[0] ?? node.document, { node: node.id, seq });
   directory.publish();
   seenBy(7, 3);
   // Nothing of before is asked for again.

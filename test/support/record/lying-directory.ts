@@ -44,6 +44,53 @@ export type LyingDirectory = AsyncDisposable & {
   readonly lies: Map<string, Answer>;
 };
 
+type Shown = { checkpoint: Uint8Array; lines: readonly Uint8Array[] };
+
+const MISSING: Answer = {
+  status: 404,
+  body: JSON.stringify({ code: 'NOT_FOUND', sentence: 'There is nothing here.' }),
+};
+
+function json(value: unknown): Answer {
+  return value === undefined ? MISSING : { status: 200, body: JSON.stringify(value) };
+}
+
+function leavesOf({ lines }: Shown): Uint8Array[] {
+  return lines.map((line) => leafHash(line));
+}
+
+function tileOf(shown: Shown, path: string): Answer {
+  const tile = parseTilePath(path);
+  if (tile === undefined) return MISSING;
+  const { level, index, width } = tile;
+  if (level === 'entries') {
+    const some = shown.lines.slice(index * 256, index * 256 + width);
+    return some.length === width ? { status: 200, body: encodeBundle(some) } : MISSING;
+  }
+  const { tiles } = growEdge(EMPTY_EDGE, leavesOf(shown));
+  const found = tiles.find(({ tile: it }) => it.level === level && it.index === index);
+  return found?.tile.width === width ? { status: 200, body: found.bytes } : MISSING;
+}
+
+function proofOf(shown: Shown, digest: string): Answer {
+  const index = shown.lines.findIndex((line) => Buffer.from(line).includes(digest));
+  const extra = shown.lines[index];
+  if (extra === undefined) return MISSING;
+  const hashes = proveInclusion(index, shown.lines.length, plainReader(leavesOf(shown)));
+  const { checkpoint } = shown;
+  return { status: 200, body: formatTlogProof({ index, hashes, checkpoint, extra }) };
+}
+
+function growthOf(shown: Shown, query: URLSearchParams): Answer {
+  const [from, to] = [Number(query.get('from')), Number(query.get('to'))];
+  if (from > to || to > shown.lines.length) return MISSING;
+  const isPlain = from === 0 || from === to;
+  const reader = plainReader(leavesOf(shown).slice(0, to));
+  const proof = isPlain ? [] : proveConsistency(from, to, reader);
+  const checkpoint = Buffer.from(shown.checkpoint).toString();
+  return json({ checkpoint, proof: proof.map((hash) => toBase64(hash)) });
+}
+
 /** A directory that tells the truth until a test has it lie. */
 export async function openLyingDirectory(): Promise<LyingDirectory> {
   const person = makePerson('directory');
@@ -52,61 +99,20 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
   const nodes = new Map<string, unknown>();
   const lies = new Map<string, Answer>();
   const counts = new Map<string, number>();
-  const shown = { checkpoint: new Uint8Array(), lines: [] as Uint8Array[] };
-  const leavesOf = (): Uint8Array[] => shown.lines.map((line) => leafHash(line));
-  const json = (value: unknown): Answer => ({ status: 200, body: JSON.stringify(value) });
-  const MISSING = {
-    status: 404,
-    body: JSON.stringify({ code: 'NOT_FOUND', sentence: 'There is nothing here.' }),
-  };
-
-  const tileOf = (path: string): Answer => {
-    const tile = parseTilePath(path);
-    if (tile === undefined) return MISSING;
-    const { level, index, width } = tile;
-    if (level === 'entries') {
-      const some = shown.lines.slice(index * 256, index * 256 + width);
-      return some.length === width ? { status: 200, body: encodeBundle(some) } : MISSING;
-    }
-    const { tiles } = growEdge(EMPTY_EDGE, leavesOf());
-    const found = tiles.find(({ tile: it }) => it.level === level && it.index === index);
-    return found?.tile.width === width ? { status: 200, body: found.bytes } : MISSING;
-  };
-  const proofOf = (digest: string): Answer => {
-    const index = shown.lines.findIndex((line) => Buffer.from(line).includes(digest));
-    const extra = shown.lines[index];
-    if (extra === undefined) return MISSING;
-    const hashes = proveInclusion(index, shown.lines.length, plainReader(leavesOf()));
-    const { checkpoint } = shown;
-    return { status: 200, body: formatTlogProof({ index, hashes, checkpoint, extra }) };
-  };
-  const growthOf = (query: URLSearchParams): Answer => {
-    const [from, to] = [Number(query.get('from')), Number(query.get('to'))];
-    if (from > to || to > shown.lines.length) return MISSING;
-    const isPlain = from === 0 || from === to;
-    const reader = plainReader(leavesOf().slice(0, to));
-    const proof = isPlain ? [] : proveConsistency(from, to, reader);
-    const checkpoint = Buffer.from(shown.checkpoint).toString();
-    return json({ checkpoint, proof: proof.map((hash) => toBase64(hash)) });
-  };
-  const envelopeOf = (digest: string): Answer => {
-    const envelope = envelopes.get(digest);
-    return envelope === undefined ? MISSING : json(envelope);
-  };
+  const shown: Shown = { checkpoint: new Uint8Array(), lines: [] };
   const answerTo = (url: URL): Answer => {
     const path = url.pathname;
     const [, part, kind = '', id = ''] = path.split('/');
     if (path === '/v1/grid') return json({ grid: GRID, directory: person.document });
     if (path === '/v1/nodes') return json({ items: [...nodes.values()], next: null });
-    if (part === 'v1' && kind === 'identities') return envelopeOf(id);
+    if (part === 'v1' && kind === 'identities') return json(envelopes.get(id));
     if (path === '/record/checkpoint') return { status: 200, body: shown.checkpoint };
     if (path === '/record/policy') return { status: 200, body: policyTextOf(2) };
-    if (path === '/record/consistency') return growthOf(url.searchParams);
-    if (kind === 'proof') return proofOf(id);
-    if (kind === 'envelope') return envelopeOf(id);
-    return path.startsWith('/record/') ? tileOf(path.slice('/record/'.length)) : MISSING;
+    if (path === '/record/consistency') return growthOf(shown, url.searchParams);
+    if (kind === 'proof') return proofOf(shown, id);
+    if (kind === 'envelope') return json(envelopes.get(id));
+    return path.startsWith('/record/') ? tileOf(shown, path.slice('/record/'.length)) : MISSING;
   };
-
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://a');
     counts.set(url.pathname, (counts.get(url.pathname) ?? 0) + 1);
@@ -130,10 +136,7 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
     },
     publish: (witnesses = WITNESSES) => {
       shown.lines = [...lines];
-      const head = { size: lines.length, root: rootOf(leavesOf()) };
-      const text = formatCheckpoint(LOG.name, head);
-      const cosigned = witnesses.map((it) => cosignCheckpoint(text, it, 1_800_000_000));
-      shown.checkpoint = new Uint8Array(formatNote(text, [signText(text, LOG), ...cosigned]));
+      shown.checkpoint = checkpointOf(shown, witnesses);
     },
     say: (node, seen, atMs) => {
       nodes.set(node.id, nodeAnswer(node, seen, atMs));
@@ -144,6 +147,13 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
       server.closeAllConnections();
     },
   };
+}
+
+function checkpointOf(shown: Shown, witnesses: readonly NoteSigner[]): Uint8Array {
+  const head = { size: shown.lines.length, root: rootOf(leavesOf(shown)) };
+  const text = formatCheckpoint(LOG.name, head);
+  const cosigned = witnesses.map((it) => cosignCheckpoint(text, it, 1_800_000_000));
+  return formatNote(text, [signText(text, LOG), ...cosigned]);
 }
 
 /** What a directory shows of a node whose heartbeat says this of the record. */

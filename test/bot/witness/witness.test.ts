@@ -6,12 +6,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { openLetterBox } from '../../src/bot/witness/letters.ts';
-import { makeWitness } from '../../src/bot/witness/server.ts';
-import { openWitnessStore, type WitnessStore } from '../../src/bot/witness/store.ts';
-import { formatNote, parseNote, parseNoteKey, verifyNote } from '../../src/record/note.ts';
-import { historyOf } from '../support/record/log.ts';
-import { LOG, signerOf, verdict, vkeyOf, WITNESSES } from '../support/record/signers.ts';
+import { openLetterBox } from '../../../src/bot/witness/letters.ts';
+import { makeWitness } from '../../../src/bot/witness/server.ts';
+import { openWitnessStore, type WitnessStore } from '../../../src/bot/witness/store.ts';
+import { formatNote, parseNote, parseNoteKey, verifyNote } from '../../../src/record/note.ts';
+import { historyOf } from '../../support/record/log.ts';
+import { LOG, signerOf, verdict, vkeyOf, WITNESSES } from '../../support/record/signers.ts';
 
 const NOW_MS = 1_795_272_000_000;
 const LOG_VKEY = vkeyOf(LOG, 'ed25519');

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { exchange } from '../../src/host/http.ts';
-import { parseNoteKey, parseSignatures, verifyNote } from '../../src/record/note.ts';
-import { type History, historyOf } from '../support/record/log.ts';
-import { LOG, vkeyOf } from '../support/record/signers.ts';
-import { startWitness, watchLog } from '../support/record/witness-process.ts';
+import { exchange } from '../../../src/host/http.ts';
+import { parseNoteKey, parseSignatures, verifyNote } from '../../../src/record/note.ts';
+import { type History, historyOf } from '../../support/record/log.ts';
+import { LOG, vkeyOf } from '../../support/record/signers.ts';
+import { startWitness, watchLog } from '../../support/record/witness-process.ts';
 
 const LOG_VKEY = vkeyOf(LOG, 'ed25519');
 const TRUE = historyOf();
