@@ -3,6 +3,7 @@ import { ZosError } from '../lib/errors.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
 import { sha256Schema } from '../lib/names.ts';
 import { KiB } from '../lib/units.ts';
+import { bundleSchema } from '../identity/bundle.ts';
 import { idSchema } from '../identity/document.ts';
 import { ENVELOPE_BYTES_MAX, envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
@@ -61,7 +62,7 @@ const bootMediaSchema = z.strictObject({
   grid: gridSchema,
   mirrors: z.array(mirrorSchema).min(1).max(MIRRORS_MAX),
   token: envelopeSchema.nullable(),
-  farmer: envelopeSchema.nullable(),
+  farmer: bundleSchema.nullable(),
 });
 /**
  * `/farm.json`, what a farmer's boot server or stick tells a machine. Unsigned: mirrors are hints,
@@ -75,7 +76,7 @@ export const MEDIA_BYTES_MAX = 3 * ENVELOPE_BYTES_MAX;
 
 /** Throws `ArtifactError`. */
 export function parseBootMedia(bytes: Uint8Array): BootMedia {
-  const limits = { bytesMax: MEDIA_BYTES_MAX, depthMax: 6 };
+  const limits = { bytesMax: MEDIA_BYTES_MAX, depthMax: 8 };
   return parseFile('farm.json', bytes, { schema: bootMediaSchema, limits });
 }
 

@@ -191,15 +191,13 @@ function versionsOf(
   said: ContractAnswer,
   expected: { readonly grid: string; readonly tenant: string; readonly id: string },
 ): Version[] {
-  const tenant = said.tenantIdentity;
-  // A later version only claims the id of its first: it counts when the same tenant signed it.
-  verifyIdentity(tenant, expected.tenant);
   return said.versions
-    .map(({ state, contract, body }) => ({
-      state,
-      isBodyKept: body === 'kept',
-      contract: verifySignedContract({ contract, tenant }, expected.grid),
-    }))
+    .map(({ state, contract, tenant, body }) => {
+      // A later version only claims the id of its first: it counts when the same tenant signed it.
+      verifyIdentity(tenant, expected.tenant);
+      const checked = verifySignedContract({ contract, tenant }, expected.grid);
+      return { state, isBodyKept: body === 'kept', contract: checked };
+    })
     .filter(({ contract }) => contract.id === expected.id)
     .sort((a, b) => b.contract.version - a.contract.version);
 }

@@ -1,4 +1,5 @@
-import { type Identity, verifyIdentity } from '../identity/document.ts';
+import type { IdentityBundle } from '../identity/bundle.ts';
+import { type Identity, sealingKeyFor, verifyIdentity } from '../identity/document.ts';
 import {
   type Envelope,
   openEnvelope,
@@ -22,13 +23,18 @@ export const ANSWER_BYTES_MAX = 64 * KiB;
 /** How long a question may be under way; an old one is not answered again. */
 export const QUESTION_AGE_MS_MAX = 5 * MINUTE_MS;
 
-export type AskedQuestion = Question & { readonly id: string; readonly asker: Identity };
+export type AskedQuestion = Question & {
+  readonly id: string;
+  readonly signers: Identity;
+  /** To whom the answer is sealed. */
+  readonly sealingKey: Uint8Array;
+};
 
 type QuestionContext = { readonly grid: string; readonly node: string; readonly nowMs: number };
 
 /** A question that its tenant signed, to this node, lately; throws `QuestionError` and below. */
 export function verifyQuestion(
-  carried: { readonly question: Envelope; readonly tenant: Envelope },
+  carried: { readonly question: Envelope; readonly tenant: IdentityBundle },
   context: QuestionContext,
 ): AskedQuestion {
   const question = verifySignedQuestion(carried, context);
@@ -40,7 +46,7 @@ export function verifyQuestion(
 
 /** A question that its tenant signed lately, to whatever node; for who carries it there. */
 export function verifySignedQuestion(
-  carried: { readonly question: Envelope; readonly tenant: Envelope },
+  carried: { readonly question: Envelope; readonly tenant: IdentityBundle },
   context: { readonly grid: string; readonly nowMs: number },
 ): AskedQuestion {
   const asker = verifyIdentity(carried.tenant);
@@ -52,7 +58,8 @@ export function verifySignedQuestion(
   if (Math.abs(context.nowMs - question.atMs) > QUESTION_AGE_MS_MAX) {
     throw new QuestionError('QUESTION_STALE', 'The question is over five minutes old; ask again.');
   }
-  return { ...question, id: sha256Hex(payload), asker };
+  const sealingKey = sealingKeyFor(asker, carried.question);
+  return { ...question, id: sha256Hex(payload), signers: asker, sealingKey };
 }
 
 /** The SHA-256 of a question's payload, by which its answer names it. */
@@ -63,7 +70,7 @@ export function questionId(envelope: Envelope): string {
 /** The newest bytes of `plain`, sealed so that only the asker reads them, signed by the node. */
 export function signAnswer(question: AskedQuestion, plain: Uint8Array, signer: Signer): Envelope {
   const tail = plain.subarray(Math.max(0, plain.length - ANSWER_BYTES_MAX));
-  const sealed = toBase64(sealTo(question.asker.sealingKey, tail));
+  const sealed = toBase64(sealTo(question.sealingKey, tail));
   const { grid, node, id } = question;
   return signEnvelope('answer', answerSchema.parse({ grid, node, question: id, sealed }), signer);
 }

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { syncFolder, writeDurably } from '../host/files.ts';
+import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
 import { ENVELOPE_BYTES_MAX, type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { bodySchema } from './checks/body.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
@@ -12,13 +13,13 @@ export type KeptKind = (typeof KEPT_KINDS)[number];
 
 const keptSchema = z.strictObject({
   signed: envelopeSchema,
-  signer: envelopeSchema,
+  signer: bundleSchema,
   place: z.strictObject(placed).optional(),
   body: bodySchema.optional(),
 });
 export type Kept = {
   readonly signed: Envelope;
-  readonly signer: Envelope;
+  readonly signer: IdentityBundle;
   /** Where it stands on the record, to be checked again as the rest. */
   readonly place?: CarriedPlace | undefined;
   /** The private body of a contract; nobody but this node can open what is sealed in it. */
@@ -90,7 +91,7 @@ async function readKept(path: string): Promise<Kept | undefined> {
     const { size } = await stat(path);
     if (size > FILE_BYTES_MAX) return undefined;
     const bytes = new Uint8Array(await readFile(path));
-    return keptSchema.parse(parseStrictJson(bytes, { bytesMax: FILE_BYTES_MAX, depthMax: 5 }));
+    return keptSchema.parse(parseStrictJson(bytes, { bytesMax: FILE_BYTES_MAX, depthMax: 10 }));
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { Prices } from '../capacity/price.ts';
 import type { NodeClass, Resources } from '../capacity/spec.ts';
+import type { IdentityBundle } from '../identity/bundle.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload, payloadTypeOf } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
@@ -46,10 +47,9 @@ export type RecordKnowledge = 'own' | (CarriedPlace & { readonly policy: Policy 
 
 export type CarriedContract = {
   readonly contract: Envelope;
-  readonly tenant: Envelope;
+  readonly tenant: IdentityBundle;
   readonly body?: string | undefined;
 };
-export type CarriedCancellation = { readonly cancellation: Envelope; readonly tenant: Envelope };
 
 /** What a node knows for certain when it judges a contract. */
 export type NodeKnowledge = {
@@ -146,33 +146,44 @@ export function judgeContract(
   return contract as VerifiedContract;
 }
 
+export type CarriedCancellation = {
+  readonly cancellation: Envelope;
+  readonly tenant: IdentityBundle;
+};
+
+/** A cancellation whose signatures, form, tenant and grid hold. */
+export type SignedCancellation = Cancellation & { readonly signers: Identity };
+
 /** A cancellation by the tenant of the contract it names; throws as `verifyContract` does. */
-export function verifyCancellation(carried: CarriedCancellation, grid: string): Cancellation {
+export function verifyCancellation(carried: CarriedCancellation, grid: string): SignedCancellation {
   const cancellation = verifySignedCancellation(carried);
   refuseForeignGrid(cancellation, grid);
   return cancellation;
 }
 
 /** A cancellation on whatever grid, for who carries it there. Throws as `verifyContract` does. */
-export function verifySignedCancellation(carried: CarriedCancellation): Cancellation {
+export function verifySignedCancellation(carried: CarriedCancellation): SignedCancellation {
   const signers = verifyIdentity(carried.tenant);
   const payload = openEnvelope(carried.cancellation, 'cancellation', signers.keys);
   const cancellation = parsePayload(payload, cancellationSchema);
   refuseForeignTenant(cancellation, signers);
-  return cancellation;
+  return { ...cancellation, signers };
 }
+
+/** An erasure whose signatures, form, tenant and grid hold. */
+export type SignedErasure = Erasure & { readonly signers: Identity };
 
 /** An erasure by the tenant that it names; throws as `verifyContract` does. */
 export function verifyErasure(
-  carried: { readonly erasure: Envelope; readonly tenant: Envelope },
+  carried: { readonly erasure: Envelope; readonly tenant: IdentityBundle },
   grid: string,
-): Erasure {
+): SignedErasure {
   const signers = verifyIdentity(carried.tenant);
   const payload = openEnvelope(carried.erasure, 'erasure', signers.keys);
   const erasure = parsePayload(payload, erasureSchema);
   refuseForeignTenant(erasure, signers);
   refuseForeignGrid(erasure, grid);
-  return erasure;
+  return { ...erasure, signers };
 }
 
 function refuseForeignTenant({ tenant }: { readonly tenant: string }, signers: Identity): void {

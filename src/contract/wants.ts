@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bundleSchema } from '../identity/bundle.ts';
 import { envelopeSchema } from '../identity/envelope.ts';
 import { bodySchema } from './checks/body.ts';
 import { placed, proofSchema } from './record/place.ts';
@@ -17,7 +18,7 @@ export const wantsSchema = z.strictObject({
     .array(
       z.strictObject({
         contract: envelopeSchema,
-        tenant: envelopeSchema,
+        tenant: bundleSchema,
         /** Its private body, unless it has none or it was erased. */
         body: bodySchema.optional(),
         ...placed,
@@ -25,7 +26,7 @@ export const wantsSchema = z.strictObject({
     )
     .max(4096),
   cancellations: z
-    .array(z.strictObject({ cancellation: envelopeSchema, tenant: envelopeSchema, ...placed }))
+    .array(z.strictObject({ cancellation: envelopeSchema, tenant: bundleSchema, ...placed }))
     .max(4096),
   /**
    * Entries for this node after the last one that its heartbeats name, of which nothing is left to
@@ -38,7 +39,7 @@ export const wantsSchema = z.strictObject({
   /** The latest receipt of every node that shares a znet with this one, with its identity. */
   peers: z.array(z.strictObject({ receipt: envelopeSchema, node: envelopeSchema })).max(4096),
   /** How the node's farmer wants it updated, with the farmer's document. */
-  updatePolicy: z.strictObject({ policy: envelopeSchema, farmer: envelopeSchema }).optional(),
-  questions: z.array(z.strictObject({ question: envelopeSchema, tenant: envelopeSchema })).max(256),
+  updatePolicy: z.strictObject({ policy: envelopeSchema, farmer: bundleSchema }).optional(),
+  questions: z.array(z.strictObject({ question: envelopeSchema, tenant: bundleSchema })).max(256),
 });
 export type Wants = z.infer<typeof wantsSchema>;

@@ -5,7 +5,7 @@ import type { QuestionError } from '../contract/question.ts';
 import type { ReceiptError } from '../contract/receipt.ts';
 import type { RequestError } from '../contract/request.ts';
 import type { ContractError } from '../contract/verify.ts';
-import type { IdentityError } from '../identity/document.ts';
+import type { IdentityError } from '../identity/bundle.ts';
 import type { EnvelopeError } from '../identity/envelope.ts';
 import type { FarmError } from '../identity/farm.ts';
 import { ZosError } from '../lib/errors.ts';
@@ -122,6 +122,12 @@ export const HTTP_STATUS = {
   ENVELOPE_UNTRUSTED: 403,
   IDENTITY_MISMATCH: 403,
   IDENTITY_MALFORMED: 400,
+  IDENTITY_BROKEN: 400,
+  IDENTITY_UNTRUSTED: 403,
+  IDENTITY_OLD: 409,
+  IDENTITY_FORKED: 409,
+  UNDO_LATE: 409,
+  MEMBERS_WRONG: 400,
   FARM_FOREIGN: 403,
   TOKEN_FOREIGN: 403,
   TOKEN_EXPIRED: 410,

@@ -24,7 +24,7 @@ import { addRolloutRoutes } from './routes/rollout.ts';
 
 const BODY_BYTES_MAX = MiB;
 /** A body, an envelope in it, its list of signatures, and one of them. */
-const BODY_DEPTH_MAX = 4;
+const BODY_DEPTH_MAX = 8;
 const CONNECTIONS_MAX = 12_000;
 
 export type ServerOptions = {

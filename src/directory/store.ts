@@ -2,9 +2,10 @@ import type { Floor } from '../artifact/release/floor.ts';
 import type { Offer } from '../capacity/spec.ts';
 import type { AskedQuestion } from '../contract/question.ts';
 import type { Heartbeat, Receipt } from '../contract/receipt.ts';
-import type { Answer, Cancellation, Erasure } from '../contract/spec.ts';
-import type { SignedContract } from '../contract/verify.ts';
+import type { Answer } from '../contract/spec.ts';
+import type { SignedCancellation, SignedContract, SignedErasure } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
+import type { IdentityBundle } from '../identity/bundle.ts';
 import type { Identity } from '../identity/document.ts';
 import type { Envelope } from '../identity/envelope.ts';
 import type { Farm, JoinToken, Named } from '../identity/farm.ts';
@@ -25,15 +26,19 @@ import type { PublishedRelease } from './release/store.ts';
 
 /** Something that was checked, with the envelope that it came in. */
 export type Carried<T> = { readonly value: T; readonly envelope: Envelope };
+/** Somebody who was checked, with the bundle that they came in. */
+export type CarriedIdentity = { readonly value: Identity; readonly envelope: IdentityBundle };
 
 export type Page = { readonly cursor: number; readonly limit: number };
 export type PageOf<T> = { items: T[]; next: number | null };
 
 export type NodeEntry = {
-  readonly identity: Carried<Identity>;
+  readonly identity: CarriedIdentity;
   readonly offer: Carried<Named<Offer>>;
   /** A join token whose signature holds; whether it is used up or past is the store's to say. */
   readonly token: Named<JoinToken> | null;
+  /** Who signed the token. */
+  readonly farmer: Identity | null;
   readonly nowMs: number;
 };
 
@@ -54,15 +59,22 @@ export type Store = {
   /** Called after a commit with the nodes whose wants changed, by this process or another. */
   readonly onChange: (listener: (nodes: readonly string[] | 'all') => void) => void;
 
-  readonly putIdentity: (identity: Carried<Identity>) => Promise<void>;
-  readonly identity: (id: string) => Promise<Envelope | undefined>;
+  readonly putIdentity: (identity: CarriedIdentity, nowMs: number) => Promise<void>;
+  readonly identity: (id: string) => Promise<IdentityBundle | undefined>;
 
-  readonly putFarm: (farm: Carried<Named<Farm>>, farmer: Carried<Identity>) => Promise<void>;
+  readonly putFarm: (
+    farm: Carried<Named<Farm>>,
+    farmer: CarriedIdentity,
+    nowMs: number,
+  ) => Promise<void>;
   readonly farms: (page: Page) => Promise<PageOf<FarmAnswer>>;
 
   /** The document of a farm's farmer, or `undefined` when there is no such farm. */
-  readonly farmer: (farm: string) => Promise<Envelope | undefined>;
-  readonly putUpdatePolicy: (policy: Carried<VerifiedPolicy>) => Promise<void>;
+  readonly farmer: (farm: string) => Promise<IdentityBundle | undefined>;
+  readonly putUpdatePolicy: (
+    policy: Carried<VerifiedPolicy>,
+    farmer: IdentityBundle,
+  ) => Promise<void>;
   /** Whether a node may change to another release now; what is granted is booked. */
   readonly takeTurn: (wish: SignedTurnWish, nowMs: number) => Promise<Judgement>;
   readonly updates: (farm: string) => Promise<UpdatesAnswer | undefined>;
@@ -75,20 +87,24 @@ export type Store = {
 
   readonly admitContract: (entry: {
     readonly contract: Carried<SignedContract>;
-    readonly tenant: Envelope;
+    readonly tenant: IdentityBundle;
     readonly body?: string | undefined;
     readonly nowMs: number;
   }) => Promise<AdmissionAnswer & { readonly isNew: boolean }>;
   readonly contract: (id: string) => Promise<ContractAnswer | undefined>;
   readonly contracts: (filter: ContractFilter, page: Page) => Promise<PageOf<ContractSummary>>;
-  readonly cancelContract: (cancellation: Carried<Cancellation>, nowMs: number) => Promise<void>;
-  readonly eraseBody: (erasure: Carried<Erasure>) => Promise<void>;
+  readonly cancelContract: (entry: {
+    readonly cancellation: Carried<SignedCancellation>;
+    readonly tenant: IdentityBundle;
+    readonly nowMs: number;
+  }) => Promise<void>;
+  readonly eraseBody: (erasure: Carried<SignedErasure>, nowMs: number) => Promise<void>;
   readonly putReceipt: (receipt: Carried<Receipt>, nowMs: number) => Promise<void>;
 
   readonly ask: (entry: {
     readonly question: Carried<AskedQuestion>;
     /** The document of who asks. */
-    readonly asker: Envelope;
+    readonly asker: IdentityBundle;
     readonly nowMs: number;
   }) => Promise<void>;
   readonly putAnswer: (answer: Carried<Answer>, nowMs: number) => Promise<void>;

@@ -1,6 +1,5 @@
 import { createPublicKey, verify } from 'node:crypto';
 import nacl from 'tweetnacl';
-import { concatBytes, fromHex, toHex } from '../lib/bytes.ts';
 
 export const PUBLIC_KEY_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
@@ -13,13 +12,16 @@ export type SignatureClaim = {
 
 export type Engine = 'node' | 'tweetnacl';
 
+/** In a browser `node:crypto` is an empty module (`browser` in package.json), and this knows it. */
+const DEFAULT_ENGINE: Engine = typeof createPublicKey === 'function' ? 'node' : 'tweetnacl';
+
 /**
  * The one strict check of Ed25519 (RFC 8032 section 5.1.7) that everything here uses; never throws.
  *
  * Libraries disagree about edge cases (Chalkias et al., "Taming the many EdDSAs", 2020), so the
  * cases are decided before a library is asked: S < L, canonical A and R, neither of small order.
  */
-export function isValidSignature(claim: SignatureClaim, engine: Engine = 'node'): boolean {
+export function isValidSignature(claim: SignatureClaim, engine: Engine = DEFAULT_ENGINE): boolean {
   if (!isStrict(claim)) return false;
   return ENGINES[engine](claim);
 }
@@ -38,8 +40,8 @@ const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
   0n,
   1n,
   P - 1n,
-  littleEndian(fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a')),
-  littleEndian(fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05')),
+  0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
+  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n,
 ]);
 
 function isStrict({ publicKey, signature }: SignatureClaim): boolean {
@@ -53,8 +55,10 @@ function isStrictPoint(encoded: Uint8Array): boolean {
   return y < P && !SMALL_ORDER_Y.has(y);
 }
 
-function littleEndian(bytes: Uint8Array | undefined): bigint {
-  return BigInt(`0x${toHex(Uint8Array.from(bytes ?? []).toReversed())}`);
+/** 32 bytes, the least significant first; no `Buffer`, which a browser does not have. */
+function littleEndian(bytes: Uint8Array): bigint {
+  const words = new DataView(bytes.buffer, bytes.byteOffset, 32);
+  return [24, 16, 8, 0].reduce((sum, at) => (sum << 64n) | words.getBigUint64(at, true), 0n);
 }
 
 /**
@@ -65,7 +69,7 @@ const SPKI_PREFIX = Uint8Array.from([48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0
 const ENGINES = {
   node: ({ publicKey, message, signature }) => {
     try {
-      const der = Buffer.from(concatBytes(SPKI_PREFIX, publicKey));
+      const der = Buffer.concat([SPKI_PREFIX, publicKey]);
       return verify(
         null,
         message,

@@ -75,8 +75,10 @@ export function signEnvelope(kind: PayloadKind, value: unknown, ...signers: Sign
 export type TrustedKeys = {
   /** Raw Ed25519 public keys; the algorithm comes from here, never from the envelope. */
   readonly publicKeys: readonly Uint8Array[];
-  /** How many different keys have to have signed. */
+  /** How many different keys, or members, have to have signed. */
   readonly threshold: number;
+  /** Of a team, in the place of keys: each counts once, when enough of its own keys signed. */
+  readonly members?: readonly TrustedKeys[];
 };
 
 /** The payload's bytes after the signatures hold; throws `EnvelopeError`. */
@@ -87,23 +89,54 @@ export function openEnvelope(
 ): Uint8Array {
   const payload = untrustedPayload(envelope, kind);
   const covered = preAuthenticationEncoding(envelope.payloadType, payload);
-  const signed = new Set<string>();
-  for (const publicKey of trusted.publicKeys) {
-    const keyId = keyIdOf(publicKey);
-    for (const { keyid, sig } of envelope.signatures) {
-      const signature = fromBase64(sig);
-      if (keyid !== keyId || signature === undefined) continue;
-      if (isValidSignature({ publicKey, message: covered, signature })) signed.add(keyId);
-    }
-  }
-  if (trusted.threshold < 1 || signed.size < trusted.threshold) {
+  const count = countSigned(trusted, (publicKey) => isSignedBy(envelope, covered, publicKey));
+  if (trusted.threshold < 1 || count < trusted.threshold) {
+    const what = trusted.members === undefined ? 'valid signatures' : 'signing members';
     throw new EnvelopeError(
       'ENVELOPE_UNTRUSTED',
-      `The ${kind} carries ${signed.size} valid signatures of the ${trusted.threshold} it needs; ` +
+      `The ${kind} carries ${count} ${what} of the ${trusted.threshold} it needs; ` +
         'sign it with the keys of the identity it names.',
     );
   }
   return payload;
+}
+
+/** Which of the keys signed the envelope; for who asks after `openEnvelope` which one it was. */
+export function signersOf(
+  envelope: Envelope,
+  publicKeys: readonly Uint8Array[],
+): readonly Uint8Array[] {
+  const payload = fromBase64(envelope.payload) ?? new Uint8Array();
+  const covered = preAuthenticationEncoding(envelope.payloadType, payload);
+  return publicKeys.filter((publicKey) => isSignedBy(envelope, covered, publicKey));
+}
+
+/** The same payload with one more signature, for what several have to sign one after the other. */
+export function countersign(envelope: Envelope, kind: PayloadKind, signer: Signer): Envelope {
+  const payload = untrustedPayload(envelope, kind);
+  const covered = preAuthenticationEncoding(envelope.payloadType, payload);
+  const keyid = keyIdOf(signer.publicKey);
+  const others = envelope.signatures.filter((signature) => signature.keyid !== keyid);
+  const sig = toBase64(signMessage(covered, signer.secretKey));
+  return { ...envelope, signatures: [...others, { keyid, sig }] };
+}
+
+function isSignedBy(envelope: Envelope, covered: Uint8Array, publicKey: Uint8Array): boolean {
+  const keyId = keyIdOf(publicKey);
+  return envelope.signatures.some(({ keyid, sig }) => {
+    const signature = fromBase64(sig);
+    if (keyid !== keyId || signature === undefined) return false;
+    return isValidSignature({ publicKey, message: covered, signature });
+  });
+}
+
+function countSigned(trusted: TrustedKeys, isBy: (publicKey: Uint8Array) => boolean): number {
+  if (trusted.members === undefined) {
+    return new Set(trusted.publicKeys.filter(isBy).map(keyIdOf)).size;
+  }
+  return trusted.members.filter(
+    (member) => member.threshold >= 1 && countSigned(member, isBy) >= member.threshold,
+  ).length;
 }
 
 /** The payload's bytes with nothing checked but the type: only to be named by hash, or shown. */

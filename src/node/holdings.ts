@@ -3,8 +3,8 @@ import type { Prices } from '../capacity/price.ts';
 import type { Opens } from '../contract/checks/body.ts';
 import type { ContractStore, Kept } from '../contract/store.ts';
 import {
-  type CarriedCancellation,
   type NodeKnowledge,
+  type CarriedCancellation,
   type SignedContract,
   verifyCancellation,
   type VerifiedContract,
@@ -12,6 +12,7 @@ import {
   verifySignedContract,
 } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
+import type { IdentityBundle } from '../identity/bundle.ts';
 import { type Envelope, untrustedPayload } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
@@ -214,7 +215,11 @@ class Ledger implements Holdings {
     this.refused.delete(digest);
   }
 
-  #refuse(carried: { contract: Envelope; tenant: Envelope }, digest: string, error: unknown): void {
+  #refuse(
+    carried: { contract: Envelope; tenant: IdentityBundle },
+    digest: string,
+    error: unknown,
+  ): void {
     const known = signedOrNothing(carried, this.#parts.grid);
     if (known !== undefined && this.#over.has(known.id)) return;
     if (known !== undefined && codeOf(error) === 'CONTRACT_CANCELLED') {
@@ -285,7 +290,7 @@ function digestOf(envelope: Envelope): string {
 }
 
 function signedOrNothing(
-  carried: { contract: Envelope; tenant: Envelope },
+  carried: { contract: Envelope; tenant: IdentityBundle },
   grid: string,
 ): SignedContract | undefined {
   try {

@@ -1,6 +1,7 @@
 import { type Receipt, verifyReceipt } from '../contract/receipt.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { VerifiedContract } from '../contract/verify.ts';
+import type { IdentityBundle } from '../identity/bundle.ts';
 import { verifyIdentity } from '../identity/document.ts';
 import { type Envelope, untrustedPayload } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
@@ -9,7 +10,7 @@ import type { ZnetEnd } from '../znet/spec.ts';
 /** What other nodes said of their ends of the znets that this node shares with them. */
 export type Peers = {
   readonly take: (receipt: Envelope, node: Envelope) => Promise<void>;
-  readonly reload: (receipt: Envelope, node: Envelope) => Promise<void>;
+  readonly reload: (receipt: Envelope, node: IdentityBundle) => Promise<void>;
   /** A node's newest word on its end of a znet. */
   readonly endOf: (node: string, znet: string) => ZnetEnd | undefined;
 };
@@ -27,7 +28,7 @@ type PeersParts = {
 export function openPeers({ store, grid, held }: PeersParts): Peers {
   const receipts = new Map<string, { receipt: Receipt; digest: string }>();
 
-  const accept = (envelope: Envelope, document: Envelope): string | undefined => {
+  const accept = (envelope: Envelope, document: IdentityBundle): string | undefined => {
     const node = verifyIdentity(document);
     if (!isNamed(node.id, held)) return undefined;
     const digest = sha256Hex(untrustedPayload(envelope, 'receipt'));

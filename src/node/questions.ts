@@ -45,7 +45,7 @@ export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<v
   };
   const readLog = async (question: Asked<'logs'>): Promise<Uint8Array> => {
     const contract = parts.held.get(question.contract);
-    if (contract?.tenant !== question.asker.id) {
+    if (contract?.tenant !== question.tenant) {
       throw new AskError('ASKER_FOREIGN', 'Only the tenant of a contract that runs here may ask.');
     }
     const container = containerIdOf(contract.id, question.workload);

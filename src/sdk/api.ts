@@ -4,6 +4,7 @@ import { MEASUREMENTS_BYTES_MAX } from '../attestation/spec.ts';
 import { capacitySchema, resourcesSchema } from '../capacity/spec.ts';
 import { bodySchema } from '../contract/checks/body.ts';
 import { heartbeatSchema } from '../contract/receipt.ts';
+import { bundleSchema } from '../identity/bundle.ts';
 import { envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { sha256Schema } from '../lib/names.ts';
@@ -38,27 +39,27 @@ export const wantsQuery = z.strictObject({
   waitMs: z.coerce.number().int().min(0).max(WAIT_MS_MAX).default(0),
 });
 
-export const farmBody = z.strictObject({ farm: envelopeSchema, farmer: envelopeSchema });
+export const farmBody = z.strictObject({ farm: envelopeSchema, farmer: bundleSchema });
 export const nodeBody = z.strictObject({
   identity: envelopeSchema,
   token: envelopeSchema.nullable(),
   /** The identity document of the token's farmer. */
-  farmer: envelopeSchema.nullable(),
+  farmer: bundleSchema.nullable(),
   offer: envelopeSchema,
 });
 export type NodeBody = z.infer<typeof nodeBody>;
 export const contractBody = z.strictObject({
   contract: envelopeSchema,
-  tenant: envelopeSchema,
+  tenant: bundleSchema,
   /** The private body that the contract names; kept for its node, shown to nobody else. */
   body: bodySchema.optional(),
 });
 export const cancellationBody = z.strictObject({
   cancellation: envelopeSchema,
-  tenant: envelopeSchema,
+  tenant: bundleSchema,
 });
-export const erasureBody = z.strictObject({ erasure: envelopeSchema, tenant: envelopeSchema });
-export const questionBody = z.strictObject({ question: envelopeSchema, tenant: envelopeSchema });
+export const erasureBody = z.strictObject({ erasure: envelopeSchema, tenant: bundleSchema });
+export const questionBody = z.strictObject({ question: envelopeSchema, tenant: bundleSchema });
 
 /** How a node stands with a release, as the directory sees it. */
 export const TURN_STATES = ['waiting', 'open', 'good', 'bad', 'left'] as const;
@@ -80,7 +81,7 @@ const turnAnswer = z.object({
 export const updatesAnswer = z.object({
   farm: sha256Schema,
   /** As the farmer signed it, with the farmer's document. */
-  updatePolicy: z.object({ policy: envelopeSchema, farmer: envelopeSchema }).nullable(),
+  updatePolicy: z.object({ policy: envelopeSchema, farmer: bundleSchema }).nullable(),
   nodes: z.int(),
   /** So many nodes may be at it at a time. */
   atOnce: z.int(),
@@ -229,9 +230,10 @@ export const contractAnswer = contractSummary.extend({
       /** Whether it names a private body, and whether its tenant erased that. */
       body: z.enum(['none', 'kept', 'erased']),
       erasure: envelopeSchema.nullable(),
+      /** Who signed it, as they stood then. */
+      tenant: bundleSchema,
     }),
   ),
-  tenantIdentity: envelopeSchema,
   cancellation: envelopeSchema.nullable(),
   /** The latest receipt of the contract's node, if there is one. */
   receipts: z.array(envelopeSchema),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { signRequest } from '../contract/request.ts';
 import { type Wants, wantsSchema } from '../contract/wants.ts';
 import { exchange, openStream } from '../host/http.ts';
+import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
 import type { Identity } from '../identity/document.ts';
 import { type Envelope, envelopeSchema, type Signer } from '../identity/envelope.ts';
 import { utf8 } from '../lib/bytes.ts';
@@ -63,9 +64,9 @@ export function openClient(options: ClientOptions) {
     },
     /** The newest release that the directory was told of, to be checked by its root keys. */
     release: async () => get('/v1/release', api.releaseAnswer),
-    putIdentity: async (identity: Envelope) => post('/v1/identities', identity, api.idAnswer),
-    identity: async (id: string) => get(`/v1/identities/${id}`, envelopeSchema),
-    createFarm: async (body: { farm: Envelope; farmer: Envelope }) =>
+    putIdentity: async (identity: IdentityBundle) => post('/v1/identities', identity, api.idAnswer),
+    identity: async (id: string) => get(`/v1/identities/${id}`, bundleSchema),
+    createFarm: async (body: { farm: Envelope; farmer: IdentityBundle }) =>
       post('/v1/farms', body, api.idAnswer),
     farms: async (page: PageWish = {}) => get(`/v1/farms${queryOf(page)}`, api.farmsAnswer),
     putUpdatePolicy: async (farm: string, policy: Envelope) =>
@@ -108,18 +109,18 @@ function contractCalls({ get, post }: Calls) {
       get(`/record/consistency${queryOf({ from, to })}`, api.growthAnswer),
     submitContract: async (body: {
       contract: Envelope;
-      tenant: Envelope;
+      tenant: IdentityBundle;
       body?: string | undefined;
     }) => post('/v1/contracts', body, api.admissionAnswer),
     contract: async (id: string) => get(`/v1/contracts/${id}`, api.contractAnswer),
     contracts: async (wish: ContractsWish = {}) =>
       get(`/v1/contracts${queryOf(wish)}`, api.contractsAnswer),
-    cancelContract: async (body: { cancellation: Envelope; tenant: Envelope }) =>
+    cancelContract: async (body: { cancellation: Envelope; tenant: IdentityBundle }) =>
       post('/v1/cancellations', body, api.idAnswer),
-    eraseBody: async (body: { erasure: Envelope; tenant: Envelope }) =>
+    eraseBody: async (body: { erasure: Envelope; tenant: IdentityBundle }) =>
       post('/v1/erasures', body, api.idAnswer),
     putReceipt: async (receipt: Envelope) => post('/v1/receipts', receipt, api.idAnswer),
-    askQuestion: async (body: { question: Envelope; tenant: Envelope }) =>
+    askQuestion: async (body: { question: Envelope; tenant: IdentityBundle }) =>
       post('/v1/questions', body, api.idAnswer),
     putAnswer: async (answer: Envelope) => post('/v1/answers', answer, api.idAnswer),
     /** The answer to a question, still sealed; `null` while there is none. */

@@ -127,9 +127,14 @@ function receiptOf(signer: Someone, over: Record<string, unknown> = {}): Envelop
   return signEnvelope('receipt', receipt, signer.keys.signing);
 }
 
-function versionOf(contract: Envelope, version = 1): ContractAnswer['versions'][number] {
-  const whole = { body: 'none', erasure: null } as const;
-  return { version, digest: contractDigest(contract), state: 'held', contract, ...whole };
+function versionOf(
+  contract: Envelope,
+  version = 1,
+  tenant = alice,
+): ContractAnswer['versions'][number] {
+  const digest = contractDigest(contract);
+  const whole = { body: 'none', erasure: null, tenant: tenant.document } as const;
+  return { version, digest, state: 'held', contract, ...whole };
 }
 
 async function read(over: Partial<ContractAnswer>) {
@@ -143,7 +148,6 @@ async function read(over: Partial<ContractAnswer>) {
     notAfterMs: NOW_MS + HOUR,
     resources: FIRST.resources,
     versions: [versionOf(first)],
-    tenantIdentity: alice.document,
     cancellation: null,
     receipts: [receiptOf(node)],
     ...over,
@@ -178,10 +182,9 @@ test('a later version that somebody else signed is refused, though it claims the
     { ...FIRST, tenant: mallory.id, id, version: 2, previous: id },
     mallory.keys.signing,
   );
+  const byMallory = [versionOf(first), versionOf(forged, 2, mallory)];
+  await expect(read({ versions: byMallory })).rejects.toMatchObject({ code: 'IDENTITY_MISMATCH' });
   const versions = [versionOf(first), versionOf(forged, 2)];
-  await expect(read({ versions, tenantIdentity: mallory.document })).rejects.toMatchObject({
-    code: 'IDENTITY_MISMATCH',
-  });
   await expect(read({ versions })).rejects.toMatchObject({ code: 'ENVELOPE_UNTRUSTED' });
 });
 

@@ -144,7 +144,7 @@ test('only the tenant erases', () => {
   const contract = contractDigest(good.contract);
   const wish = { grid: GRID, tenant: tenant.id, contract, body: GOOD.digest, atMs: 1 };
   const erasure = signErasure(wish, tenant.keys.signing);
-  expect(verifyErasure({ erasure, tenant: tenant.document }, GRID)).toEqual(wish);
+  expect(verifyErasure({ erasure, tenant: tenant.document }, GRID)).toMatchObject(wish);
   const forged = signErasure(wish, thief.keys.signing);
   expect(() => verifyErasure({ erasure: forged, tenant: thief.document }, GRID)).toThrow(
     'another tenant',

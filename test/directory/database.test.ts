@@ -18,10 +18,10 @@ function open(): AsyncDisposable & { database: Database } {
   };
 }
 
-const PUT = 'INSERT INTO identities (id, envelope) VALUES (:id, :envelope)';
+const PUT = 'INSERT INTO bundles (digest, bundle) VALUES (:id, :envelope)';
 
 async function idsIn({ read }: Database): Promise<unknown[]> {
-  return (await read(all('SELECT id FROM identities ORDER BY id'))).map(({ id }) => id);
+  return (await read(all('SELECT digest AS id FROM bundles ORDER BY digest'))).map(({ id }) => id);
 }
 
 test('writes that share a transaction fail alone', async () => {
@@ -40,7 +40,7 @@ test('writes that share a transaction fail alone', async () => {
   expect(words).toEqual([
     'a',
     'Error: broken b',
-    'Error: UNIQUE constraint failed: identities.id',
+    'Error: UNIQUE constraint failed: bundles.digest',
     'c',
   ]);
   expect(await idsIn(database)).toEqual(['a', 'c']);

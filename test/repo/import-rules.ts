@@ -44,6 +44,8 @@ const EFFECT_NAME = /^(?:observe|apply|fetch|store)(?:-[a-z0-9-]+)?\.ts$/u;
 
 /** All that computes and does nothing else; a module that is not here touches the world. */
 const PURE_MODULES = new Set([
+  '@scure/bip39',
+  '@scure/bip39/wordlists/english.js',
   'node:assert',
   'node:assert/strict',
   'node:buffer',
@@ -67,6 +69,7 @@ const SINGLE_USERS: Readonly<Record<string, string>> = {
   undici: 'src/host/http.ts',
   pino: 'src/host/log.ts',
   'tuf-js': 'src/artifact/release/metadata.ts',
+  '@scure/bip39': 'src/identity/recovery.ts',
 };
 
 /** Environment, arguments, clock and chance: arguments to everybody but a main program. */

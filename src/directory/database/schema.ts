@@ -1,5 +1,5 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 6;
+export const SCHEMA_VERSION = 7;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
@@ -36,7 +36,14 @@ CREATE TABLE releases (
   published TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE identities (id TEXT PRIMARY KEY, envelope TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE identities (
+  id TEXT PRIMARY KEY,
+  envelope TEXT NOT NULL,
+  members TEXT NOT NULL,
+  links TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bundles (digest TEXT PRIMARY KEY, bundle TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE farms (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -81,6 +88,7 @@ CREATE TABLE heartbeats (
 CREATE TABLE update_policies (
   farm TEXT PRIMARY KEY,
   version INTEGER NOT NULL,
+  bundle TEXT NOT NULL,
   envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -131,6 +139,7 @@ CREATE TABLE versions (
   version INTEGER NOT NULL,
   seq INTEGER NOT NULL,
   life_version TEXT NOT NULL,
+  bundle TEXT NOT NULL,
   envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX versions_by_contract ON versions (contract, version, seq);
@@ -159,6 +168,7 @@ CREATE TABLE cancellations (
   tenant TEXT NOT NULL,
   digest TEXT NOT NULL,
   not_after_ms INTEGER NOT NULL,
+  bundle TEXT NOT NULL,
   envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cancellations_by_node ON cancellations (node, not_after_ms);
@@ -184,6 +194,7 @@ CREATE TABLE questions (
   node TEXT NOT NULL,
   tenant TEXT NOT NULL,
   until_ms INTEGER NOT NULL,
+  bundle TEXT NOT NULL,
   envelope TEXT NOT NULL,
   answer TEXT
 ) STRICT, WITHOUT ROWID;

@@ -75,7 +75,11 @@ export function addReceiptRoutes(app: App, directory: Directory): void {
     async ({ body }) => {
       const cancellation = verifyCancellation(body, grid);
       spendOf(directory, cancellation.tenant);
-      await store.cancelContract({ value: cancellation, envelope: body.cancellation }, nowMs());
+      await store.cancelContract({
+        cancellation: { value: cancellation, envelope: body.cancellation },
+        tenant: body.tenant,
+        nowMs: nowMs(),
+      });
       return { id: cancellation.contract };
     },
   );
@@ -86,7 +90,7 @@ export function addReceiptRoutes(app: App, directory: Directory): void {
     async ({ body }) => {
       const erasure = verifyErasure(body, grid);
       spendOf(directory, erasure.tenant);
-      await store.eraseBody({ value: erasure, envelope: body.erasure });
+      await store.eraseBody({ value: erasure, envelope: body.erasure }, nowMs());
       return { id: erasure.contract };
     },
   );

@@ -1,3 +1,4 @@
+import { bundleSchema } from '../../identity/bundle.ts';
 import { envelopeSchema } from '../../identity/envelope.ts';
 import { verifyIdentity } from '../../identity/document.ts';
 import { gridAnswer, idAnswer, idParams, timeQuery } from '../../sdk/api.ts';
@@ -32,14 +33,14 @@ export function addGridRoutes(app: App, directory: Directory): void {
     {
       schema: {
         tags: ['identities'],
-        body: envelopeSchema,
+        body: bundleSchema,
         response: { 200: idAnswer, ...REFUSALS },
       },
     },
     async ({ body }) => {
       const identity = verifyIdentity(body);
       spendOf(directory, identity.id);
-      await store.putIdentity({ value: identity, envelope: body });
+      await store.putIdentity({ value: identity, envelope: body }, directory.nowMs());
       return { id: identity.id };
     },
   );
@@ -50,7 +51,7 @@ export function addGridRoutes(app: App, directory: Directory): void {
       schema: {
         tags: ['identities'],
         params: idParams,
-        response: { 200: envelopeSchema, ...REFUSALS },
+        response: { 200: bundleSchema, ...REFUSALS },
       },
     },
     async ({ params }) => {

@@ -1,7 +1,8 @@
 import { verifyOffer } from '../../capacity/verify.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
 import { verifyIdentity } from '../../identity/document.ts';
 import { type Envelope, envelopeSchema } from '../../identity/envelope.ts';
-import { type JoinToken, type Named, verifyFarm, verifyJoinToken } from '../../identity/farm.ts';
+import { verifyFarm, verifyJoinToken } from '../../identity/farm.ts';
 import { verifyHeartbeat } from '../../contract/receipt.ts';
 import {
   farmBody,
@@ -18,11 +19,12 @@ import {
 import { textOf, toBase64 } from '../../lib/bytes.ts';
 import { RefusedError } from '../errors.ts';
 import type { SeenAnswer } from '../../sdk/api.ts';
+import type { NodeEntry } from '../store.ts';
 import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
 
 /** Farms, as their farmers signed them. */
 export function addFarmRoutes(app: App, directory: Directory): void {
-  const { grid, store } = directory;
+  const { grid, store, nowMs } = directory;
 
   app.post(
     '/v1/farms',
@@ -34,6 +36,7 @@ export function addFarmRoutes(app: App, directory: Directory): void {
       await store.putFarm(
         { value: farm, envelope: body.farm },
         { value: farmer, envelope: body.farmer },
+        nowMs(),
       );
       return { id: farm.id };
     },
@@ -63,12 +66,13 @@ export function addNodeRoutes(app: App, directory: Directory): void {
     async ({ body }) => {
       const identity = verifyIdentity(body.identity);
       const offer = verifyOffer(body.offer, identity, grid);
-      const token = verifiedToken(body, grid);
+      const { token, farmer } = verifiedToken(body, grid);
       spendOf(directory, identity.id);
       const registration = await store.registerNode({
         identity: { value: identity, envelope: body.identity },
         offer: { value: offer, envelope: body.offer },
         token,
+        farmer,
         nowMs: nowMs(),
       });
       directory.prover.ask(identity.id);
@@ -107,15 +111,16 @@ export function addNodeRoutes(app: App, directory: Directory): void {
   );
 }
 
-type Joining = { readonly token: Envelope | null; readonly farmer: Envelope | null };
+type Joining = { readonly token: Envelope | null; readonly farmer: IdentityBundle | null };
 
 /** All but its end, which does not count for the node that used it: the store knows which. */
-function verifiedToken(body: Joining, grid: string): Named<JoinToken> | null {
-  if (body.token === null) return null;
+function verifiedToken(body: Joining, grid: string): Pick<NodeEntry, 'token' | 'farmer'> {
+  if (body.token === null) return { token: null, farmer: null };
   if (body.farmer === null) {
     throw new RefusedError('BODY_MALFORMED', 'A join token needs its farmer beside it.');
   }
-  return verifyJoinToken(body.token, { farmer: verifyIdentity(body.farmer), grid, nowMs: 0 });
+  const farmer = verifyIdentity(body.farmer);
+  return { token: verifyJoinToken(body.token, { farmer, grid, nowMs: 0 }), farmer };
 }
 
 /** The published head for a node that saw `from` entries last, and that it grew out of those. */

@@ -30,7 +30,7 @@ export function addRolloutRoutes(app: App, directory: Directory): void {
       const farmer = verifyIdentity(document);
       const policy = verifyUpdatePolicy(body, farmer, { grid, farm });
       spendOf(directory, farmer.id);
-      await store.putUpdatePolicy({ value: policy, envelope: body });
+      await store.putUpdatePolicy({ value: policy, envelope: body }, document);
       return { id: farm };
     },
   );

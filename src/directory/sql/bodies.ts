@@ -1,9 +1,9 @@
-import type { Erasure } from '../../contract/spec.ts';
-import { ContractError, type SignedContract } from '../../contract/verify.ts';
+import { ContractError, type SignedContract, type SignedErasure } from '../../contract/verify.ts';
 import { RefusedError } from '../errors.ts';
 import type { Carried } from '../store.ts';
 import type { Transaction } from '../database/database.ts';
 import { one, run, type Row, type Work } from '../database/work.ts';
+import { refuseOld } from './identities.ts';
 import { envelopeOf } from './rows.ts';
 
 /**
@@ -37,7 +37,8 @@ export function bodyIn(row: Row) {
  */
 export function* eraseBody(
   transaction: Transaction,
-  { value, envelope }: Carried<Erasure>,
+  { value, envelope }: Carried<SignedErasure>,
+  nowMs: number,
 ): Work<void> {
   const { contract, body } = value;
   const row = yield* one('SELECT tenant, node FROM contracts WHERE id = :contract', { contract });
@@ -47,6 +48,7 @@ export function* eraseBody(
   if (row['tenant'] !== value.tenant) {
     throw new ContractError('TENANT_MISMATCH', 'Only its tenant can erase what is in a contract.');
   }
+  yield* refuseOld(value.signers, nowMs);
   const kept = yield* one(
     'SELECT 1 AS found FROM bodies WHERE contract = :contract AND digest = :body',
     { contract, body },

@@ -1,8 +1,11 @@
 import type { Prices } from '../../capacity/price.ts';
 import { type Capacity, resourcesOf } from '../../capacity/spec.ts';
-import type { Cancellation } from '../../contract/spec.ts';
-import { ContractError, type SignedContract } from '../../contract/verify.ts';
-import type { Envelope } from '../../identity/envelope.ts';
+import {
+  ContractError,
+  type SignedCancellation,
+  type SignedContract,
+} from '../../contract/verify.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
 import type { AdmissionAnswer } from '../../sdk/api.ts';
 import { znetIdOf } from '../../znet/address.ts';
 import { type Books, decideAdmission } from '../admission.ts';
@@ -24,13 +27,13 @@ import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { keepBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
-import { putDocument } from './nodes.ts';
+import { keepBundle, putIdentity } from './identities.ts';
 import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
 
 type Entry = {
   readonly contract: Carried<SignedContract>;
-  readonly tenant: Envelope;
+  readonly tenant: IdentityBundle;
   /** The private body that it names. */
   readonly body?: string | undefined;
   readonly nowMs: number;
@@ -58,11 +61,12 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
     ? afterAdmission(books.contract?.life, version, entry.nowMs)
     : (books.contract?.life as Life);
   if (isNew) {
-    yield* putDocument(contract.tenant, entry.tenant);
-    transaction.record(recordOf(entry.tenant));
+    const signers = { value: contract.signers, envelope: entry.tenant };
+    yield* putIdentity(transaction, signers, entry.nowMs);
+    const bundle = yield* keepBundle(entry.tenant);
     if (before === undefined) yield* insertContract(contract, life);
     else yield* saveLife(contract, life);
-    yield* appendVersion({ contract, version, text });
+    yield* appendVersion({ contract, version, text, bundle });
     yield* keepBody(contract, entry.body);
     // Its node hears of it once enough witnesses have seen it, and not before.
     transaction.record(recordOf(envelope, contract.node));
@@ -176,15 +180,16 @@ type Appended = {
   readonly contract: SignedContract;
   readonly version: LifeVersion;
   readonly text: string;
+  readonly bundle: string;
 };
 
-function* appendVersion({ contract, version, text }: Appended): Work<void> {
+function* appendVersion({ contract, version, text, bundle }: Appended): Work<void> {
   const { id, digest, tenant, node } = contract;
   yield* run(
-    `INSERT INTO versions (digest, contract, version, seq, life_version, envelope)
+    `INSERT INTO versions (digest, contract, version, seq, life_version, bundle, envelope)
      VALUES (:digest, :id, :version, (SELECT COUNT(*) FROM versions WHERE contract = :id),
-       :lifeVersion, :text)`,
-    { digest, id, version: version.version, lifeVersion: JSON.stringify(version), text },
+       :lifeVersion, :bundle, :text)`,
+    { digest, id, version: version.version, lifeVersion: JSON.stringify(version), bundle, text },
   );
   for (const workload of contract.workloads) {
     if (workload.kind !== 'znet') continue;
@@ -198,11 +203,16 @@ function* appendVersion({ contract, version, text }: Appended): Work<void> {
   }
 }
 
+type Ending = {
+  readonly cancellation: Carried<SignedCancellation>;
+  readonly tenant: IdentityBundle;
+  readonly nowMs: number;
+};
+
 /** Keeps a cancellation by the tenant of its contract, for its node to fetch. */
 export function* cancelContract(
   transaction: Transaction,
-  { value, envelope }: Carried<Cancellation>,
-  nowMs: number,
+  { cancellation: { value, envelope }, tenant, nowMs }: Ending,
 ): Work<void> {
   yield* sweep(transaction, nowMs);
   const row = yield* contractRow(value.contract);
@@ -221,15 +231,17 @@ export function* cancelContract(
     throw new RefusedError('CONTRACT_OVER', `This contract is ${life.state} already.`);
   }
   const entry = recordOf(envelope, value.node);
+  yield* putIdentity(transaction, { value: value.signers, envelope: tenant }, nowMs);
   yield* run(
-    `INSERT INTO cancellations (contract, node, tenant, digest, not_after_ms, envelope)
-     VALUES (:contract, :node, :tenant, :digest, :notAfterMs, :envelope)`,
+    `INSERT INTO cancellations (contract, node, tenant, digest, not_after_ms, bundle, envelope)
+     VALUES (:contract, :node, :tenant, :digest, :notAfterMs, :bundle, :envelope)`,
     {
       contract: value.contract,
       node: value.node,
       tenant: value.tenant,
       digest: entry.digest,
       notAfterMs: numberIn(row, 'not_after_ms'),
+      bundle: yield* keepBundle(tenant),
       envelope: JSON.stringify(envelope),
     },
   );

@@ -1,7 +1,5 @@
 import type { Capacity, Offer } from '../../capacity/spec.ts';
 import type { Heartbeat } from '../../contract/receipt.ts';
-import type { Identity } from '../../identity/document.ts';
-import type { Envelope } from '../../identity/envelope.ts';
 import { type Farm, FarmError, type Named } from '../../identity/farm.ts';
 import type { FarmAnswer, NodeAnswer, Registration } from '../../sdk/api.ts';
 import { RefusedError } from '../errors.ts';
@@ -11,41 +9,8 @@ import { proofOf } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { recordOf } from '../record/append.ts';
-import {
-  bookedIn,
-  envelopeIn,
-  envelopeOf,
-  jsonIn,
-  numberIn,
-  pageOf,
-  textIn,
-  textOrNullIn,
-} from './rows.ts';
-
-/** Keeps a document under its hash, on the record; the same hash never changes its document. */
-export function* putIdentity(
-  transaction: Transaction,
-  { value, envelope }: Carried<Identity>,
-): Work<void> {
-  yield* putDocument(value.id, envelope);
-  transaction.record(recordOf(envelope));
-}
-
-/** Keeps a document whose id was checked elsewhere, and leaves the record as it is. */
-export function* putDocument(id: string, envelope: Envelope): Work<void> {
-  yield* run(
-    'INSERT INTO identities (id, envelope) VALUES (:id, :envelope) ON CONFLICT DO NOTHING',
-    {
-      id,
-      envelope: JSON.stringify(envelope),
-    },
-  );
-}
-
-/** Somebody's document by their id. */
-export function* identityOf(id: string): Work<Envelope | undefined> {
-  return envelopeOf(yield* one('SELECT envelope FROM identities WHERE id = :id', { id }));
-}
+import { putIdentity, refuseOld } from './identities.ts';
+import { bookedIn, envelopeIn, jsonIn, numberIn, pageOf, textIn, textOrNullIn } from './rows.ts';
 
 /** Keeps a farm under its hash. */
 export function* putFarm(
@@ -79,7 +44,7 @@ export function* farmsOf(page: Page): Work<PageOf<FarmAnswer>> {
 export function* registerNode(transaction: Transaction, entry: NodeEntry): Work<Registration> {
   const { id } = entry.identity.value;
   const before = yield* one('SELECT * FROM nodes WHERE id = :id', { id });
-  yield* putIdentity(transaction, entry.identity);
+  yield* putIdentity(transaction, entry.identity, entry.nowMs);
   const farm = yield* claimFarm(entry, before);
   if (before === undefined || isNewer(before, entry.offer.value)) {
     yield* putNode(farm, entry.offer);
@@ -114,6 +79,8 @@ function* claimFarm(entry: NodeEntry, before: Row | undefined): Work<string | nu
     throw new RefusedError('NODE_IN_OTHER_FARM', 'This node has joined another farm already.');
   }
   if (used !== undefined) return token.farm;
+  // Media stay good for the node that used them; for another, only with the farmer's keys of now.
+  if (entry.farmer !== null) yield* refuseOld(entry.farmer, nowMs);
   if (nowMs >= token.notAfterMs) {
     throw new FarmError('TOKEN_EXPIRED', 'This join token is past its end; ask for new media.');
   }

@@ -1,6 +1,7 @@
 import type { AskedQuestion } from '../../contract/question.ts';
 import type { Answer } from '../../contract/spec.ts';
 import { ContractError } from '../../contract/verify.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import { MINUTE_MS } from '../../lib/units.ts';
 import { RefusedError } from '../errors.ts';
@@ -8,7 +9,7 @@ import type { Carried } from '../store.ts';
 import { contractRow } from './contracts.ts';
 import type { Transaction } from '../database/database.ts';
 import { one, run, type Work } from '../database/work.ts';
-import { putDocument } from './nodes.ts';
+import { refuseOld } from './identities.ts';
 import { envelopeOf, numberIn, textIn } from './rows.ts';
 import { revisionOf } from './wants.ts';
 
@@ -23,7 +24,7 @@ const TENANT_ANSWERS_MAX = 8;
 type Entry = {
   readonly question: Carried<AskedQuestion>;
   /** The document of who asks. */
-  readonly asker: Envelope;
+  readonly asker: IdentityBundle;
   readonly nowMs: number;
 };
 
@@ -36,19 +37,20 @@ export function* ask(transaction: Transaction, { question, asker, nowMs }: Entry
     if ((yield* revisionOf(node)) === undefined) {
       throw new RefusedError('NODE_UNKNOWN', 'No such node has registered; see who has.');
     }
-    yield* putDocument(tenant, asker);
   }
   if ((yield* one('SELECT 1 FROM questions WHERE id = :id', { id })) !== undefined) return;
   yield* refuseTooMany(question.value, nowMs);
+  yield* refuseOld(question.value.signers, nowMs);
   yield* dropOldAnswers(tenant);
   yield* run(
-    `INSERT INTO questions (id, node, tenant, until_ms, envelope)
-     VALUES (:id, :node, :tenant, :untilMs, :envelope)`,
+    `INSERT INTO questions (id, node, tenant, until_ms, bundle, envelope)
+     VALUES (:id, :node, :tenant, :untilMs, :bundle, :envelope)`,
     {
       id,
       node,
       tenant,
       untilMs: nowMs + QUESTION_OPEN_MS,
+      bundle: JSON.stringify(asker),
       envelope: JSON.stringify(question.envelope),
     },
   );

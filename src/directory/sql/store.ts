@@ -9,16 +9,8 @@ import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
 import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
-import {
-  farmsOf,
-  identityOf,
-  nodeOf,
-  nodesOf,
-  putFarm,
-  putHeartbeat,
-  putIdentity,
-  registerNode,
-} from './nodes.ts';
+import { farmsOf, nodeOf, nodesOf, putFarm, putHeartbeat, registerNode } from './nodes.ts';
+import { identityOf, putIdentity } from './identities.ts';
 import { answerOf, ask, claimNonce, putAnswer, sweepQuestions } from './questions.ts';
 import { putReceipt } from './receipts.ts';
 import { contractOf, contractsOf } from './views.ts';
@@ -30,16 +22,18 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
   let isAwake = false;
   return {
     onChange,
-    putIdentity: async (identity) => write((transaction) => putIdentity(transaction, identity)),
+    putIdentity: async (identity, nowMs) =>
+      write((transaction) => putIdentity(transaction, identity, nowMs)),
     identity: async (id) => read(identityOf(id)),
-    putFarm: async (farm, farmer) =>
+    putFarm: async (farm, farmer, nowMs) =>
       write(function* (transaction) {
-        yield* putIdentity(transaction, farmer);
+        yield* putIdentity(transaction, farmer, nowMs);
         yield* putFarm(transaction, farm);
       }),
     farms: async (page) => read(farmsOf(page)),
     farmer: async (farm) => read(farmerOf(farm)),
-    putUpdatePolicy: async (policy) => write((transaction) => putUpdatePolicy(transaction, policy)),
+    putUpdatePolicy: async (policy, farmer) =>
+      write((transaction) => putUpdatePolicy(transaction, policy, farmer)),
     takeTurn: async (wish, nowMs) => write(() => takeTurn(wish, nowMs)),
     updates: async (farm) => read(updatesOf(farm)),
     registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
@@ -51,9 +45,9 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
     admitContract: async (entry) => write((transaction) => admitContract(transaction, entry)),
     contract: async (id) => read(contractOf(id)),
     contracts: async (filter, page) => read(contractsOf(filter, page)),
-    cancelContract: async (cancellation, nowMs) =>
-      write((transaction) => cancelContract(transaction, cancellation, nowMs)),
-    eraseBody: async (erasure) => write((transaction) => eraseBody(transaction, erasure)),
+    cancelContract: async (entry) => write((transaction) => cancelContract(transaction, entry)),
+    eraseBody: async (erasure, nowMs) =>
+      write((transaction) => eraseBody(transaction, erasure, nowMs)),
     putReceipt: async (receipt, nowMs) =>
       write((transaction) => putReceipt(transaction, receipt, nowMs)),
     ask: async (entry) => note((transaction) => ask(transaction, entry)),

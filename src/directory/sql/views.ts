@@ -3,15 +3,12 @@ import { type Life, type LifeVersion, versionState } from '../life.ts';
 import type { ContractFilter, Page, PageOf } from '../store.ts';
 import { all, one, type Row, type Work } from '../database/work.ts';
 import { bodyIn } from './bodies.ts';
+import { bundleIn } from './identities.ts';
 import { envelopeIn, envelopeOf, jsonIn, numberIn, pageOf, resourcesIn, textIn } from './rows.ts';
 
 /** One contract with everything that was signed about it. */
 export function* contractOf(id: string): Work<ContractAnswer | undefined> {
-  const row = yield* one(
-    `SELECT c.*, i.envelope AS tenant_identity FROM contracts c
-     JOIN identities i ON i.id = c.tenant WHERE c.id = :id`,
-    { id },
-  );
+  const row = yield* one('SELECT * FROM contracts WHERE id = :id', { id });
   if (row === undefined) return undefined;
   const life = jsonIn(row, 'life') as Life;
   const receipt = envelopeOf(
@@ -21,7 +18,8 @@ export function* contractOf(id: string): Work<ContractAnswer | undefined> {
     id,
   });
   const versions = yield* all(
-    `SELECT v.life_version, v.envelope, b.digest AS body_digest, b.erasure FROM versions v
+    `SELECT v.life_version, v.envelope, u.bundle, b.digest AS body_digest, b.erasure FROM versions v
+     JOIN bundles u ON u.digest = v.bundle
      LEFT JOIN bodies b ON b.version = v.digest WHERE v.contract = :id
      ORDER BY v.seq DESC LIMIT :limit`,
     { id, limit: VERSIONS_SHOWN_MAX },
@@ -32,9 +30,9 @@ export function* contractOf(id: string): Work<ContractAnswer | undefined> {
       const { version, digest } = jsonIn(versionRow, 'life_version') as LifeVersion;
       const state = versionState(life, { version, digest });
       const contract = envelopeIn(versionRow, 'envelope');
-      return { version, digest, state, contract, ...bodyIn(versionRow) };
+      const tenant = bundleIn(versionRow, 'bundle');
+      return { version, digest, state, contract, tenant, ...bodyIn(versionRow) };
     }),
-    tenantIdentity: envelopeIn(row, 'tenant_identity'),
     cancellation: envelopeOf(cancellation) ?? null,
     receipts: receipt === undefined ? [] : [receipt],
   };

@@ -6,6 +6,7 @@ import { all, one, type Row, type Work } from '../database/work.ts';
 import { entryIn, publishedHead } from '../record/head.ts';
 import type { Place, PlacedWants } from '../record/proofs.ts';
 import { carriedPolicyOf } from '../rollout/policies.ts';
+import { bundleIn } from './identities.ts';
 import { envelopeIn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 
 const QUESTIONS_MAX = 256;
@@ -53,8 +54,8 @@ function* cancellationsOf(
   nowMs: number,
 ): Work<PlacedWants['cancellations']> {
   const rows = yield* all(
-    `SELECT c.envelope, i.envelope AS tenant, r.idx, r.seq FROM cancellations c
-     JOIN identities i ON i.id = c.tenant
+    `SELECT c.envelope, b.bundle AS tenant, r.idx, r.seq FROM cancellations c
+     JOIN bundles b ON b.digest = c.bundle
      JOIN record_entries r ON r.digest = c.digest AND r.payload_type = :type
      WHERE c.node = :node AND (c.not_after_ms > :nowMs OR r.seq > :seen)
      ORDER BY r.seq LIMIT :limit`,
@@ -62,7 +63,7 @@ function* cancellationsOf(
   );
   return rows.map((row) => ({
     cancellation: envelopeIn(row, 'envelope'),
-    tenant: envelopeIn(row, 'tenant'),
+    tenant: bundleIn(row, 'tenant'),
     ...placeIn(row),
   }));
 }
@@ -104,15 +105,14 @@ function* seenSeqOf(node: string): Work<number> {
 
 function* questionsOf(node: string, nowMs: number): Work<Wants['questions']> {
   const rows = yield* all(
-    `SELECT q.envelope, i.envelope AS tenant FROM questions q
-     JOIN identities i ON i.id = q.tenant
+    `SELECT q.envelope, q.bundle AS tenant FROM questions q
      WHERE q.node = :node AND q.until_ms > :nowMs AND q.answer IS NULL
      ORDER BY q.until_ms LIMIT :limit`,
     { node, nowMs, limit: QUESTIONS_MAX },
   );
   return rows.map((row) => ({
     question: envelopeIn(row, 'envelope'),
-    tenant: envelopeIn(row, 'tenant'),
+    tenant: bundleIn(row, 'tenant'),
   }));
 }
 
@@ -125,10 +125,10 @@ function* policyFor(node: string): Work<Pick<Wants, 'updatePolicy'>> {
 /** The version that the node holds, to start from, and the one that waits for its word. */
 function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']> {
   const rows = yield* all(
-    `SELECT v.envelope, i.envelope AS tenant, b.body, r.idx, r.seq FROM contracts c
+    `SELECT v.envelope, u.bundle AS tenant, b.body, r.idx, r.seq FROM contracts c
      JOIN versions v ON v.digest IN (c.held, c.pending)
      LEFT JOIN bodies b ON b.version = v.digest
-     JOIN identities i ON i.id = c.tenant
+     JOIN bundles u ON u.digest = v.bundle
      JOIN record_entries r ON r.digest = v.digest AND r.payload_type = :type
      WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 AND r.idx < :size
      ORDER BY c.seq, v.version`,
@@ -136,7 +136,7 @@ function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']
   );
   return rows.map((row) => ({
     contract: envelopeIn(row, 'envelope'),
-    tenant: envelopeIn(row, 'tenant'),
+    tenant: bundleIn(row, 'tenant'),
     ...(row['body'] === null ? {} : { body: textIn(row, 'body') }),
     ...placeIn(row),
   }));

@@ -1,4 +1,5 @@
 import { readText, writeDurably } from '../../host/files.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
 import { type Identity, verifyIdentity } from '../../identity/document.ts';
 import { type Envelope, parseEnvelope } from '../../identity/envelope.ts';
 import { verifyJoinToken } from '../../identity/farm.ts';
@@ -24,7 +25,7 @@ export type PolicyParts = {
   readonly grid: string;
   /** From the boot media: whose farm the node is in is the farmer's own signed word. */
   readonly token: Envelope | null;
-  readonly farmer: Envelope | null;
+  readonly farmer: IdentityBundle | null;
   readonly onBad: (what: string, error: unknown) => void;
 };
 
