@@ -46,6 +46,8 @@ type Limits = {
   requestDeadlineMs?: number;
   measurements?: Measurements;
   trustedRoot?: Uint8Array;
+  /** A folder that stays: a directory that was there before goes on in it. */
+  folder?: string;
   /** As `--witness` takes them. */
   witnesses?: readonly string[];
 };
@@ -79,7 +81,7 @@ function openPatientClient(url: string, database: Database): Client {
 export async function openDirectory(limits: Limits = {}): Promise<TestDirectory> {
   const { perSecond = 10_000, burst = 10_000, requestDeadlineMs = 10_000 } = limits;
   const { identityBurst = 10_000, measurements, trustedRoot, witnesses = [] } = limits;
-  const folder = mkdtempSync(join(tmpdir(), 'zos-directory-'));
+  const folder = limits.folder ?? mkdtempSync(join(tmpdir(), 'zos-directory-'));
   const clock = { nowMs: NOW_MS };
   const own = openIdentity(folder);
   const recorded = await openRecordedStore({ folder, own, witnesses });
@@ -128,7 +130,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
       await Promise.all(running);
       await app.close();
       await store.close();
-      rmSync(folder, { recursive: true });
+      if (limits.folder === undefined) rmSync(folder, { recursive: true });
     },
   };
 }

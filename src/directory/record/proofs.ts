@@ -9,8 +9,15 @@ import {
   consistencyRanges,
   inclusionRanges,
 } from '../../record/proof.ts';
-import { readTiles, type Tile, TILE_WIDTH, tilePath, tilesOf } from '../../record/tile.ts';
-import type { Range } from '../../record/tree.ts';
+import {
+  readTiles,
+  type Tile,
+  TILE_WIDTH,
+  tilePath,
+  tilesOf,
+  tileWidth,
+} from '../../record/tile.ts';
+import { HASH_BYTES, type Range } from '../../record/tree.ts';
 import type { TileStore } from './tiles.ts';
 
 /** Of 8 KiB each. */
@@ -19,8 +26,11 @@ const TILES_KEPT_MAX = 1024;
 /** Proofs over the tree that the tiles hold; throws `RecordError` when a tile is missing. */
 export type Prover = {
   readonly inclusion: (index: number, size: number) => Promise<Uint8Array[]>;
-  /** No hashes from nothing or to the same size, which need no proof. */
-  readonly growth: (from: number, size: number) => Promise<Uint8Array[]>;
+  /**
+   * No hashes from nothing or to the same size, which need no proof. Where `size` is not the one
+   * that was published, `published` says of what size there are tiles.
+   */
+  readonly growth: (from: number, size: number, published?: number) => Promise<Uint8Array[]>;
 };
 
 /** Reads tiles as proofs need them, and keeps the full ones at hand: they never change. */
@@ -37,18 +47,25 @@ export function openProver(tiles: Pick<TileStore, 'read'>): Prover {
     if (found !== undefined) kept.set(tilePath(full), found);
     return found;
   };
-  const readerOf = async (ranges: readonly Range[], size: number) => {
+  const readerOf = async (ranges: readonly Range[], size: number, published: number) => {
     const wanted = tilesOf(ranges, size);
-    const bytes = await Promise.all(wanted.map(async (tile) => fetchTile(tile)));
+    const bytes = await Promise.all(
+      wanted.map(async (tile) => {
+        const width = tileWidth(tile.level, tile.index, published);
+        // The hashes of an earlier size are the first of those of a later one.
+        return (await fetchTile({ ...tile, width }))?.subarray(0, tile.width * HASH_BYTES);
+      }),
+    );
     const found = new Map(wanted.map((tile, at) => [tilePath(tile), bytes[at]]));
     return readTiles(size, (tile) => found.get(tilePath(tile)));
   };
   return {
     inclusion: async (index, size) =>
-      proveInclusion(index, size, await readerOf(inclusionRanges(index, size), size)),
-    growth: async (from, size) => {
+      proveInclusion(index, size, await readerOf(inclusionRanges(index, size), size, size)),
+    growth: async (from, size, published = size) => {
       if (from === 0 || from === size) return [];
-      return proveConsistency(from, size, await readerOf(consistencyRanges(from, size), size));
+      const read = await readerOf(consistencyRanges(from, size), size, published);
+      return proveConsistency(from, size, read);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Log } from '../../host/log.ts';
 import { isSameBytes } from '../../lib/bytes.ts';
 import { parseCheckpoint, signCheckpoint } from '../../record/checkpoint.ts';
-import { type NoteSigner, parseNote } from '../../record/note.ts';
+import { noteKeyOf, type NoteSigner, parseNote, verifyNote } from '../../record/note.ts';
 import {
   type Edge,
   encodeBundle,
@@ -59,6 +59,7 @@ export async function publishOnce(parts: PublisherParts, signal: AbortSignal): P
  */
 export async function mendTiles(parts: PublisherParts): Promise<void> {
   const work = await parts.database.read(unpublished());
+  await refuseNewerTiles(parts, work.size);
   const { published, edge, firstIndex, entries } = work;
   if (published.checkpoint === null) return;
   const { head } = parseCheckpoint(parseNote(published.checkpoint).text);
@@ -66,6 +67,18 @@ export async function mendTiles(parts: PublisherParts): Promise<void> {
   const bundle = entries.slice(0, published.size - firstIndex);
   await parts.tiles.write([...partialTiles(edge), ...bundlesOf(bundle, firstIndex)]);
   await parts.tiles.publish(published.checkpoint);
+}
+
+/** Tiles outlive a database that was restored from an old backup, where they are kept apart. */
+async function refuseNewerTiles({ tiles, signer }: PublisherParts, size: number): Promise<void> {
+  const checkpoint = await tiles.published();
+  if (checkpoint === undefined) return;
+  const note = parseNote(checkpoint);
+  verifyNote(note, [noteKeyOf(signer.name, 'ed25519', signer.publicKey)]);
+  const { head } = parseCheckpoint(note.text);
+  if (head.size <= size) return;
+  const sentence = `The tiles are of ${head.size} entries and the database has ${size}.`;
+  throw new RecordError('HEAD_STALE', sentence, { facts: { sizeSeen: head.size } });
 }
 
 function requireSame(kept: TreeHead, published: TreeHead): void {

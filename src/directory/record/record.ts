@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../host/log.ts';
-import { codeOf, sentenceOf } from '../../lib/errors.ts';
+import { sentenceOf } from '../../lib/errors.ts';
 import { SECOND_MS } from '../../lib/units.ts';
 import { signCheckpoint } from '../../record/checkpoint.ts';
 import type { NoteSigner } from '../../record/note.ts';
@@ -15,7 +15,7 @@ import { entryBy, type PlacedEntry, type Published, publishedHead, sizeOf } from
 import { policyOf } from './policy.ts';
 import { makeKept, openProver, type Prover } from './proofs.ts';
 import { mendTiles, publishOnce, type PublisherParts } from './publisher.ts';
-import { forkedBy, refusalOf } from './standing.ts';
+import { behindOf, forkedBy, refusalOf } from './standing.ts';
 import type { TileStore } from './tiles.ts';
 
 const PROOFS_KEPT_MAX = 20_000;
@@ -58,7 +58,7 @@ export function openRecord(parts: RecordParts): DirectoryRecord {
   const sizeNow = async (): Promise<number> => database.read(sizeOf());
   const onWord = (): void => void judge();
   const cosigners = openCosigners({ policy, growth, sizeNow, onWord, log });
-  const { judge, forked, seen } = openJudge(parts, policy, cosigners);
+  const { judge, refuseOf, seen } = openJudge(parts, policy, cosigners);
   const kept = makeKept<TlogProof>(PROOFS_KEPT_MAX);
   judge();
   return {
@@ -86,7 +86,7 @@ export function openRecord(parts: RecordParts): DirectoryRecord {
           );
         } catch (error) {
           if (signal.aborted) return;
-          if (codeOf(error) === 'HEAD_FORKED') forked();
+          refuseOf(error);
           log.error({ error, sentence: sentenceOf(error) }, 'record not published');
           await pause(signal);
         }
@@ -97,12 +97,19 @@ export function openRecord(parts: RecordParts): DirectoryRecord {
 
 type Judge = () => RefusedError | undefined;
 
+type Judging = {
+  readonly judge: Judge;
+  /** Shuts the gate for good when what went wrong is that there is another history. */
+  readonly refuseOf: (error: unknown) => void;
+  readonly seen: Promise<void>;
+};
+
 /** Opens and shuts the gate by what the witnesses say, and says so once each time. */
 function openJudge(
   { gate, log }: RecordParts,
   policy: Policy,
   { words }: Pick<Cosigners, 'words'>,
-): { readonly judge: Judge; readonly forked: () => void; readonly seen: Promise<void> } {
+): Judging {
   const seen = Promise.withResolvers<void>();
   let said: string | undefined;
   /** What our own tiles say stays said until a restart. */
@@ -118,11 +125,14 @@ function openJudge(
     if (refusal === undefined || isSettled) seen.resolve();
     return refusal;
   };
-  const forked = (): void => {
-    fork = forkedBy('in its own tiles');
+  const refuseOf = (error: unknown): void => {
+    if (!(error instanceof RecordError)) return;
+    const { sizeSeen } = error.facts;
+    if (error.code === 'HEAD_FORKED') fork = forkedBy('in its own tiles');
+    if (error.code === 'HEAD_STALE') fork = behindOf(Number(sizeSeen));
     judge();
   };
-  return { judge, forked, seen: seen.promise };
+  return { judge, refuseOf, seen: seen.promise };
 }
 
 type Running = PublisherParts & { readonly judge: Judge };

@@ -20,14 +20,19 @@ export function refusalOf(
   if (forked.length > 0) return forkedBy(`to ${forked.join(', ')}`);
   const sizes = said.flatMap(({ word }) => (word?.is === 'ahead' ? [word.sizeSeen] : []));
   if (sizes.length > 0) {
-    const sentence =
-      `Witnesses saw ${Math.max(...sizes)} entries of this record, more than are here: this ` +
-      'database is an old copy. Restore the newest; nothing is written until then.';
-    return new RefusedError('RECORD_BEHIND', sentence, { facts: { sizeSeen: Math.max(...sizes) } });
+    return behindOf(Math.max(...sizes));
   }
   const names = open.map(({ name }) => name).join(', ');
   const sentence = `The record waits for word of its witnesses ${names}; try again later.`;
   return new RefusedError('RECORD_UNSEEN', sentence);
+}
+
+/** What is said when more was shown than is here. */
+export function behindOf(sizeSeen: number): RefusedError {
+  const sentence =
+    `This record was shown with ${sizeSeen} entries, which are more than are here: this database ` +
+    'is an old copy. Restore the newest; nothing is written until then.';
+  return new RefusedError('RECORD_BEHIND', sentence, { facts: { sizeSeen } });
 }
 
 /** What is said when two histories are known. */

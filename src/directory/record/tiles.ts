@@ -19,6 +19,8 @@ export type TileStore = {
   readonly write: (tiles: readonly WrittenTile[]) => Promise<void>;
   /** Puts the published checkpoint beside the tiles, so that the folder alone is a whole log. */
   readonly publish: (checkpoint: Uint8Array) => Promise<void>;
+  /** The checkpoint beside the tiles, if there is one. */
+  readonly published: () => Promise<Uint8Array | undefined>;
 };
 
 /** Tiles in a folder, by the paths that they are served under. */
@@ -51,6 +53,7 @@ export function openTileFolder(folder: string): TileStore {
     write: async (tiles) => {
       await Promise.all(tiles.map(async (tile) => write(tile)));
     },
+    published: async () => read('checkpoint'),
     publish: async (checkpoint) => replace(join(folder, 'checkpoint'), checkpoint),
   };
 }

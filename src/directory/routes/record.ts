@@ -63,7 +63,7 @@ export function addRecordRoutes(app: App, { record }: Directory): void {
         const sentence = `The record is published up to ${size}; ask for a proof up to there.`;
         throw new RefusedError('NOT_FOUND', sentence, { facts: { size } });
       }
-      const proof = await record.growth(from, newer);
+      const proof = await record.growth(from, newer, size);
       return {
         checkpoint: Buffer.from(checkpoint).toString('utf8'),
         proof: proof.map((hash) => toBase64(hash)),
