@@ -7,7 +7,7 @@ import type { OnEvent } from './event.ts';
 
 const LISTEN_DEADLINE_MS = 30 * SECOND_MS;
 
-const listeningSchema = z.object({ listening: z.url(), directory: z.string() });
+const listeningSchema = z.object({ listening: z.url(), directory: z.string(), policy: z.string() });
 
 export type DirectoryWish = {
   readonly root: string;
@@ -23,6 +23,8 @@ export type DirectoryWish = {
 export type Directory = AsyncDisposable & {
   readonly url: string;
   readonly identity: string;
+  /** Whose record counts, and who has to have seen it: what a release signs. */
+  readonly policy: string;
   readonly running: Running;
 };
 
@@ -64,6 +66,7 @@ export async function startDirectory(wish: DirectoryWish): Promise<Directory> {
   return {
     url: said.listening,
     identity: said.directory,
+    policy: said.policy,
     running,
     [Symbol.asyncDispose]: running.stop,
   };

@@ -58,7 +58,7 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
   );
   const releasePath = await releaseOf(wish);
   const named = { urls: [directory.url], identity: directory.identity };
-  const grid = { grid: GRID, directory: named };
+  const grid = { grid: GRID, directory: named, record: { policy: directory.policy } };
   await signGrid({ ...wish, grid, directoryUrl: directory.url, releasePath });
   const bot = openBot({ root, home: join(folder, 'zos'), directoryUrl: directory.url });
   const farm = await makeFarm({ bot, name: 'farm', tokens: wish.nodes, onEvent });

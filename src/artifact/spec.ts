@@ -87,7 +87,7 @@ const gridFileSchema = z.strictObject({
     identity: idSchema,
   }),
   /** Which log is the grid's record, and who has to have seen it: a C2SP tlog-policy. */
-  record: z.strictObject({ policy: z.string().max(48 * KiB) }).optional(),
+  record: z.strictObject({ policy: z.string().max(48 * KiB) }),
 });
 /** `grid.json`, a signed target: a node's grid, who its directory is, and whose record counts. */
 export type GridFile = z.infer<typeof gridFileSchema>;

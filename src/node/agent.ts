@@ -46,7 +46,7 @@ export type AgentParts = {
   readonly directoryId: string;
   readonly store: ContractStore;
   /** Whose record has to hold every contract, and what this node remembers of it. */
-  readonly record: Pick<WatchParts, 'policy' | 'store'> | undefined;
+  readonly record: Pick<WatchParts, 'policy' | 'store'>;
   /** How the farmer wants this node updated. */
   readonly policy: PolicyHolder;
   /** The directory took this node's sign of life. */
@@ -93,7 +93,6 @@ export async function runAgentParts(parts: AgentParts, signal: AbortSignal): Pro
 /** Also while no directory was met: it is for then. */
 async function readLetters(parts: AgentParts, core: Core, signal: AbortSignal): Promise<void> {
   const { record, self, sleep, clock } = parts;
-  if (record === undefined) return;
   const obey = async (letter: CarriedCancellation): Promise<void> => {
     const { size } = core.holdings.held;
     await core.holdings.cancel(letter, clock.clock());
@@ -169,6 +168,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   };
   const take = async (wants: Wants): Promise<void> => {
     calm.take = async () => take(wants);
+    await follower.look();
     await holdings.take(wants, clock());
     wake();
     await follower.settle();
@@ -177,12 +177,8 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   return { holdings, loop, reporter, follower, take, trustClock, isClockSynced };
 }
 
-async function openWatchOf(
-  parts: AgentParts,
-  onCalm: () => void,
-): Promise<RecordWatch | undefined> {
+async function openWatchOf(parts: AgentParts, onCalm: () => void): Promise<RecordWatch> {
   const { record, console, clock } = parts;
-  if (record === undefined) return undefined;
   return openWatch({ ...record, nowMs: clock.clock, say: console.say, onCalm });
 }
 

@@ -62,8 +62,8 @@ export type HoldingsParts = {
   readonly total: Resources;
   /** The class of this boot. */
   readonly class: NodeClass;
-  /** Whose record has to hold every contract; none takes everything. */
-  readonly watch: RecordWatch | undefined;
+  /** Whose record has to hold every contract. */
+  readonly watch: RecordWatch;
   /** Whether what is sealed opens with this node's key. */
   readonly opens: Opens;
   readonly onBad: (what: string, error: unknown) => void;
@@ -132,7 +132,7 @@ class Ledger implements Holdings {
     }
     const { watch, node, onBad } = this.#parts;
     const isObeyed = (digest: string): boolean => this.#endings.has(digest);
-    if (watch !== undefined) await placeWants({ watch, node, isObeyed, onBad }, wants);
+    await placeWants({ watch, node, isObeyed, onBad }, wants);
     const listed = new Set<string>();
     const unkept: unknown[] = [];
     for (const { contract, tenant, body, seq, proof } of wants.contracts) {
@@ -202,7 +202,7 @@ class Ledger implements Holdings {
     });
     for (const held of this.held.values()) if (held.digest === digest) return;
     // Who tells two histories is given no new work; what is held was proven before.
-    if (this.#parts.watch?.alarm()) return;
+    if (this.#parts.watch.alarm()) return;
     let contract: VerifiedContract;
     try {
       contract = verifyContract(carried, know, grid);
@@ -268,8 +268,7 @@ class Ledger implements Holdings {
   }
 
   #recordOf({ place }: Kept): NodeKnowledge['record'] {
-    const { watch } = this.#parts;
-    return watch === undefined ? 'own' : { ...place, policy: watch.policy };
+    return { ...place, policy: this.#parts.watch.policy };
   }
 
   async #guard(what: string, work: () => Promise<void>): Promise<void> {

@@ -172,7 +172,6 @@ async function ownClassOf({ record, measurements }: BootFiles): Promise<OwnClass
 
 /** The policy of the signed release is the only one that counts. */
 async function recordOf({ grid }: BootFiles, folder: string): Promise<AgentParts['record']> {
-  if (grid.record === undefined) return undefined;
   const policy = parsePolicy(utf8(grid.record.policy));
   return { policy, store: await openRecordStore(`${folder}/record`) };
 }

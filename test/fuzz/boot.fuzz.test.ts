@@ -116,7 +116,8 @@ test('farm.json', async () => {
 
 test('grid.json', async () => {
   const directory = { urls: ['http://10.0.0.1:8080'], identity: SHA256 };
-  const seeds = [utf8(JSON.stringify({ grid: 'test', directory }))];
+  const record = { policy: 'quorum none\n' };
+  const seeds = [utf8(JSON.stringify({ grid: 'test', directory, record }))];
   expect(
     await fuzz({ name: 'grid.json', cases: SHARES.gridFile, seeds, parse: parseGridFile }),
   ).toBeGreaterThan(0);

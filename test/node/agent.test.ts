@@ -149,5 +149,5 @@ test('a directory that lies can make a node do nothing, and holds up nothing', a
   await stateOf(directory, agent, { id, state: 'running' });
   expect([...agent.machine.containers.keys()]).toEqual([containerIdOf(id, 'web')]);
   const codes = agent.lines.flatMap((line) => / refused \S+ \w+: (\w+)/u.exec(line)?.[1] ?? []);
-  expect(codes).toEqual(['ENVELOPE_UNTRUSTED', 'EXPIRED', 'NODE_FOREIGN', 'GRID_FOREIGN']);
+  expect(codes).toEqual(['ENVELOPE_UNTRUSTED', 'NOT_RECORDED', 'NODE_FOREIGN', 'GRID_FOREIGN']);
 });

@@ -10,7 +10,10 @@ import type { CarriedContract } from '../../src/contract/verify.ts';
 import type { Wants } from '../../src/contract/wants.ts';
 import { toBase64, utf8 } from '../../src/lib/bytes.ts';
 import { GiB, HOUR_MS, MiB } from '../../src/lib/units.ts';
+import { payloadTypeOf } from '../../src/identity/envelope.ts';
 import { type Holdings, openHoldings } from '../../src/node/holdings.ts';
+import { openRecordStore } from '../../src/node/record/store.ts';
+import { openWatch } from '../../src/node/record/watch.ts';
 import { znetIdOf } from '../../src/znet/address.ts';
 import {
   carry,
@@ -25,6 +28,8 @@ import {
 } from '../support/contracts.ts';
 import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
 import { makeReceipt } from '../support/directory.ts';
+import { History } from '../support/record/history.ts';
+import { policyOf } from '../support/record/signers.ts';
 
 const folders: string[] = [];
 afterAll(async () => {
@@ -35,6 +40,14 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
   folders.push(folder);
   const bad: string[] = [];
   const store = await openContractStore(folder);
+  const watch = await openWatch({
+    policy: policyOf(2),
+    store: await openRecordStore(`${folder}-record`),
+    nowMs: () => NOW_MS,
+    say: () => undefined,
+    onCalm: () => undefined,
+  });
+  folders.push(`${folder}-record`);
   const holdings = await openHoldings({
     store,
     grid: GRID,
@@ -44,14 +57,27 @@ async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-')))
     opens: OPENS_ELSEWHERE,
     class: 'unverified',
     total: makeKnowledge().total,
-    watch: undefined,
+    watch,
     onBad: (what) => bad.push(what),
   });
   return { folder, holdings, bad };
 }
 
-function wantsOf(wants: Partial<Wants>): Wants {
-  return { revision: 1, contracts: [], cancellations: [], peers: [], questions: [], ...wants };
+/** Wants whose contracts stand on a record, whatever else is wrong with them. */
+function wantsOf({ contracts = [], ...wants }: Partial<Wants>): Wants {
+  const history = new History();
+  const placed = contracts.map((carried, at) => {
+    const to = { node: NODE_ID, seq: at + 1 };
+    const digest = contractDigest(carried.contract);
+    const payloadType = payloadTypeOf('contract');
+    return {
+      ...carried,
+      seq: at + 1,
+      proof: history.proof(history.add({ payloadType, digest, to })),
+    };
+  });
+  const none = { cancellations: [], peers: [], questions: [] };
+  return { revision: 1, contracts: placed, ...none, ...wants };
 }
 
 const tenant = makePerson('tenant');

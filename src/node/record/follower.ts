@@ -1,25 +1,28 @@
 import type { RecordSeen } from '../../contract/receipt.ts';
-import { SECOND_MS } from '../../lib/units.ts';
+import { MINUTE_MS, SECOND_MS } from '../../lib/units.ts';
 import { DirectoryError } from '../../sdk/index.ts';
 import type { Directory } from '../bringup/directory.ts';
 import type { Growth, RecordWatch } from './watch.ts';
 
 /** Keeps a node's view of the record up with the directory's. */
 export type Follower = {
-  /** What a heartbeat says; nothing in a grid without a record. */
-  readonly name: () => { readonly record?: RecordSeen };
+  /** What a heartbeat says. */
+  readonly name: () => { readonly record: RecordSeen };
   /** What that heartbeat was answered with. */
   readonly hear: (shown: Growth | null) => Promise<void>;
   /** Compares heads that came in proofs; what can't be asked now is asked later. */
   readonly settle: () => Promise<void>;
+  /** Before wants are taken: a directory that gives some has to answer heartbeats too. */
+  readonly look: () => Promise<void>;
   /** Whether two heartbeats in a row were not answered, or none was yet. */
   readonly isSilent: () => boolean;
 };
 
 const SILENT_MS = 65 * SECOND_MS;
+const MISSED_MS = 3 * MINUTE_MS;
 
 export type FollowerParts = {
-  readonly watch: RecordWatch | undefined;
+  readonly watch: RecordWatch;
   readonly directory: Directory;
   /** A clock that is never set. */
   readonly steady: () => number;
@@ -29,7 +32,8 @@ export type FollowerParts = {
 /** Opens what asks the directory for what the watch has to know. */
 export function openFollower(parts: FollowerParts): Follower {
   const { watch, directory, steady, onTrouble } = parts;
-  let heardMs = -SILENT_MS;
+  const openedMs = steady();
+  let heardMs: number | undefined;
   const prove = async (from: number, to: number): Promise<readonly string[] | null> => {
     try {
       const { proof } = await directory.call(async (client) => client.growth(from, to));
@@ -40,16 +44,19 @@ export function openFollower(parts: FollowerParts): Follower {
     }
   };
   const settle = async (): Promise<void> => {
-    await watch?.settle(prove).catch((error: unknown) => onTrouble('record', error));
+    await watch.settle(prove).catch((error: unknown) => onTrouble('record', error));
   };
   return {
-    name: () => (watch === undefined ? {} : { record: watch.name() }),
+    name: () => ({ record: watch.name() }),
     hear: async (shown) => {
       heardMs = steady();
-      await watch?.follow(shown);
+      await watch.follow(shown);
       await settle();
     },
     settle,
-    isSilent: () => steady() - heardMs >= SILENT_MS,
+    look: async () => {
+      if (steady() - (heardMs ?? openedMs) >= MISSED_MS) await watch.miss();
+    },
+    isSilent: () => heardMs === undefined || steady() - heardMs >= SILENT_MS,
   };
 }

@@ -28,6 +28,8 @@ export type RecordWatch = {
   readonly alarm: () => Alarm | null;
   /** Takes the head that a heartbeat was answered with, or raises an alarm. */
   readonly follow: (shown: Growth | null) => Promise<void>;
+  /** The directory gives wants and shows no head with them, for longer than it may. */
+  readonly miss: () => Promise<void>;
   /** An entry for this node that is proven; its checkpoint is compared by `settle`. */
   readonly place: (entry: Addressed, proof: string) => void;
   /** All of one document of wants was read; `isWhole` says that no entry was left for later. */
@@ -123,6 +125,11 @@ class Watch implements RecordWatch {
       });
       await this.#save();
     });
+  }
+
+  async miss(): Promise<void> {
+    const sentence = 'The directory answers no heartbeat, and so shows no head of its record.';
+    await this.#sound({ code: 'HEAD_MISSING', sentence }, {});
   }
 
   place(entry: Addressed, proof: string): void {

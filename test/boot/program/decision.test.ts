@@ -16,6 +16,7 @@ const NEWER: Floor = { versions: { ...VERSIONS, targets: 4 }, rootSha256: SHA256
 const grid: GridFile = {
   grid: 'test',
   directory: { urls: ['http://10.0.0.1:8080'], identity: 'a'.repeat(64) },
+  record: { policy: 'quorum none\n' },
 };
 
 const release: Release = {

@@ -27,8 +27,9 @@ async function publishTo({ url }: TestDirectory, files: MetadataFiles): Promise<
   );
 }
 
-function gridOf({ url, own }: TestDirectory, more: readonly string[] = []): GridFile {
-  return { grid: GRID, directory: { urls: [...more, url], identity: own.id } };
+function gridOf({ url, own, record }: TestDirectory, more: readonly string[] = []): GridFile {
+  const directory = { urls: [...more, url], identity: own.id };
+  return { grid: GRID, directory, record: { policy: record.policy } };
 }
 
 async function ask(grid: GridFile) {

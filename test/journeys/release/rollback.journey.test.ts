@@ -166,7 +166,8 @@ async function makeReleases(): Promise<void> {
       if (file === 'grid.json' || name === 'newer') continue;
       await link(join(ROOT, 'dist/release', file), join(path, file)).catch(() => {});
     }
-    const grid = { grid: 'lab', directory: { urls, identity: directory.identity } };
+    const { identity, policy } = directory;
+    const grid = { grid: 'lab', directory: { urls, identity }, record: { policy } };
     await writeFile(join(path, 'grid.json'), JSON.stringify(grid));
     await sign(name);
   }

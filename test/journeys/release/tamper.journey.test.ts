@@ -2,7 +2,7 @@ import { cp, link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startDirectory } from '../../../boot/grid/directory.ts';
+import { type Directory, startDirectory } from '../../../boot/grid/directory.ts';
 import type { Guest } from '../../../boot/lab/guest.ts';
 import { type Lab, openLab } from '../../../boot/lab/lab.ts';
 import { readKey } from '../../../boot/release/keys.ts';
@@ -129,8 +129,8 @@ beforeAll(async () => {
   // The machine remembers nothing: without a directory that tells what is newest it would wait.
   const at = { root: ROOT, grid: 'lab', host: address, port: 8080, onEvent: () => {} };
   const directory = await startDirectory({ ...at, folder: join(folder, 'directory') });
-  const { url, identity } = stack.use(directory);
-  await makeReleases(url, identity);
+  stack.use(directory);
+  await makeReleases(directory);
   const farm = { grid: 'lab', farmer: null, tokens: [], mirrors: [] };
   const paths: string[] = [];
   for (const [index, lie] of LIES.entries()) paths.push(await tellLie(`liar-${index}`, lie));
@@ -179,10 +179,10 @@ function textsOf({ lines }: Guest): readonly string[] {
 }
 
 /** An old release, the newest one, whose grid is another, and one by keys of somebody else. */
-async function makeReleases(url: string, identity: string): Promise<void> {
+async function makeReleases({ url, identity, policy }: Directory): Promise<void> {
   const nowMs = Date.now();
   const gridOf = (...urls: string[]): string =>
-    JSON.stringify({ grid: 'lab', directory: { urls, identity } });
+    JSON.stringify({ grid: 'lab', directory: { urls, identity }, record: { policy } });
   const sign = async (name: string, keys: string, whenMs: number): Promise<void> => {
     const [releasePath, keysPath] = [join(folder, name), join(folder, keys)];
     await signRelease({ releasePath, keysPath, firstStagePath: FIRST_STAGE, nowMs: whenMs });

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { writeFarm } from '../../../src/bot/store.ts';
+import { fetchBytes } from '../../../src/host/http.ts';
+import { textOf } from '../../../src/lib/bytes.ts';
 import { verifyIdentity } from '../../../src/identity/document.ts';
 import { encodeSecretKeys } from '../../../src/identity/keys.ts';
 import { HOUR_MS } from '../../../src/lib/units.ts';
@@ -65,10 +67,12 @@ async function startFour(directory: DirectoryProcess, farmer: Farmer, updaters: 
   const client = openClient({ baseUrl: directory.url });
   await client.createFarm({ farm: farmer.farm, farmer: farmer.document });
   const said = await client.grid();
+  const policy = textOf(await fetchBytes({ url: `${directory.url}/record/policy` }));
   const shown = {
     url: directory.url,
     client,
     own: { id: verifyIdentity(said.directory).id },
+    record: { policy },
     clock: { nowMs: Date.now() },
   };
   return Promise.all(

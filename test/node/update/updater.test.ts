@@ -164,9 +164,10 @@ async function startNode(
   const print = (line: string): void => void lines.push(line);
   const media = { grid: 'test', mirrors: mirrors.map(({ url }) => url), token: null, farmer: null };
   const directory = { urls: ['http://127.0.0.1:1'], identity: 'a'.repeat(64) };
+  const grid = { grid: 'test', directory, record: { policy: 'quorum none\n' } };
   const parts: UpdaterParts = {
     marks,
-    boot: { record, media, grid: { grid: 'test', directory }, measurements: undefined },
+    boot: { record, media, grid, measurements: undefined },
     root: release.root,
     supervisor: {
       otherFolder: join(folder, 'other'),

@@ -14,6 +14,9 @@ import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
 import { renewOffer, type SignedOffer } from '../../../src/node/bringup/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
+import { utf8 } from '../../../src/lib/bytes.ts';
+import { openRecordStore } from '../../../src/node/record/store.ts';
+import { parsePolicy } from '../../../src/record/policy.ts';
 import { openPolicy } from '../../../src/node/turns/policy.ts';
 import { GRID, PRICES } from '../contracts.ts';
 import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from '../directory.ts';
@@ -47,6 +50,7 @@ export type AgentWish = {
   readonly own?: Pick<OwnClass, 'class' | 'endorsement' | 'attest'>;
   readonly directory: Pick<TestDirectory, 'url' | 'client'> & {
     readonly own: { readonly id: string };
+    readonly record: { readonly policy: string };
     readonly clock: { readonly nowMs: number };
   };
   readonly farmer: Farmer;
@@ -150,7 +154,7 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
     directory: openDirectory([{ url: directory.url, client: directory.client }]),
     directoryId: directory.own.id,
     store: await openContractStore(`${folder}/contracts`),
-    record: undefined,
+    record: await recordOf(directory, folder),
     policy: await openPolicy({
       path: `${folder}/update-policy.json`,
       grid: GRID,
@@ -187,6 +191,14 @@ async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<Agen
       await pause(shortMs, undefined, { signal }).catch(() => undefined);
     },
   };
+}
+
+async function recordOf(
+  { record }: AgentWish['directory'],
+  folder: string,
+): Promise<AgentParts['record']> {
+  const store = await openRecordStore(`${folder}/record`);
+  return { policy: parsePolicy(utf8(record.policy)), store };
 }
 
 /** A clock that runs, off by as much as told, until it is set. */

@@ -43,7 +43,8 @@ export async function makeRelease(nowMs: number, grid = 'test'): Promise<TestRel
   await writeFile(join(releasePath, 'initramfs.cpio'), noise(2000, 6));
   await writeFile(join(releasePath, 'system.erofs'), system);
   const directory = { urls: ['http://127.0.0.1:1'], identity: 'a'.repeat(64) };
-  await writeFile(join(releasePath, 'grid.json'), JSON.stringify({ grid, directory }));
+  const record = { policy: 'quorum none\n' };
+  await writeFile(join(releasePath, 'grid.json'), JSON.stringify({ grid, directory, record }));
   await signRelease({ releasePath, keysPath, firstStagePath, nowMs });
   const root = await ensureRoot({ keysPath, nowMs });
   const remove = async (): Promise<void> => rm(folder, { recursive: true, force: true });
