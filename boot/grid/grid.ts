@@ -50,7 +50,7 @@ export type Grid = Services & {
 /** The parts of a grid, in the order in which they come up. */
 export function subjectsOf(nodes: number): string[] {
   const names = Array.from({ length: nodes }, (_, index) => `node ${index + 1}`);
-  return ['image', 'network', 'directory', 'release', 'farm', 'boot server', ...names];
+  return ['image', 'network', 'witnesses', 'directory', 'release', 'farm', 'boot server', ...names];
 }
 
 /**

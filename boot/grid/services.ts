@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { type BootServer, openBootServer, type ServeEvent } from '../serve/server.ts';
 import type { FirstPrograms } from '../serve/wire.ts';
 import { type Bot, openBot } from './bot.ts';
-import { type Directory, startDirectory } from './directory.ts';
+import { type Directory, startDirectory, startWitnesses, type Witnesses } from './directory.ts';
 import { makeFarm } from './farm.ts';
 import { copyRelease, type ReleaseWish, signGrid } from './release.ts';
 
 /** Who serves the machines on a wire, from one address. */
 export type Services = AsyncDisposable & {
   readonly directory: Directory;
+  readonly witnesses: Witnesses;
   readonly bootServer: BootServer;
   readonly bot: Bot;
   /** Where nodes fetch the images of `dist/images` from. */
@@ -41,20 +42,17 @@ export const GRID = 'lab';
 
 const DIRECTORY_PORT = 8080;
 const BOOT_PORT = 8081;
+/** Two of the three have to have seen what a node takes. */
+const WITNESS_PORTS = [8091, 8092, 8093];
 
 /** Starts directory, farm and boot server for a release that is built; throws `BootError`. */
 export async function openServices(wish: ServicesWish): Promise<Services> {
   const { root, address, folder, onEvent } = wish;
   await using stack = new AsyncDisposableStack();
+  const at = { root, grid: GRID, host: address, folder: join(folder, 'directory'), onEvent };
+  const witnesses = stack.use(await startWitnesses({ ...at, ports: WITNESS_PORTS }));
   const directory = stack.use(
-    await startDirectory({
-      root,
-      grid: GRID,
-      host: address,
-      port: DIRECTORY_PORT,
-      folder: join(folder, 'directory'),
-      onEvent,
-    }),
+    await startDirectory({ ...at, port: DIRECTORY_PORT, witnesses: witnesses.wishes }),
   );
   const releasePath = await releaseOf(wish);
   const named = { urls: [directory.url], identity: directory.identity };
@@ -83,6 +81,7 @@ export async function openServices(wish: ServicesWish): Promise<Services> {
   const imagesUrl = `${bootServer.url}/images`;
   return {
     directory,
+    witnesses,
     bootServer,
     bot,
     imagesUrl,

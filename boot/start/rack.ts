@@ -17,7 +17,15 @@ export type RackWish = ReleaseWish & {
 };
 
 /** What comes up before the servers do. */
-export const RACK_SUBJECTS = ['image', 'directory', 'release', 'farm', 'boot server', 'servers'];
+export const RACK_SUBJECTS = [
+  'image',
+  'witnesses',
+  'directory',
+  'release',
+  'farm',
+  'boot server',
+  'servers',
+];
 
 /**
  * Serves real servers on a wire, and answers when so many have joined. Disposing of it ends the

@@ -46,8 +46,8 @@ const EXIT_STATUS = {
 } satisfies Record<StartError['code'], number>;
 
 type Options = {
-  host: string;
-  port: number;
+  /** Without an address, the keys are made and told, and that is all. */
+  address: { host: string; port: number } | undefined;
   grid: string;
   folder: string;
   rootPath: string | undefined;
@@ -76,12 +76,13 @@ function readOptions(): Options {
   const grid = gridSchema.safeParse(values.grid);
   const port = Number(listen?.groups?.['port']);
   const host = listen?.groups?.['six'] ?? listen?.groups?.['host'];
-  if (host === undefined || port > 65_535 || !grid.success || !values.data) {
+  const isKeysOnly = values.listen === undefined;
+  const isAddress = isKeysOnly || (host !== undefined && port <= 65_535);
+  if (!isAddress || !grid.success || !values.data) {
     throw new StartError('ARGUMENTS', `${USAGE}, as in --listen 127.0.0.1:8080 --grid dev.`);
   }
   return {
-    host,
-    port,
+    address: host === undefined ? undefined : { host, port },
     grid: grid.data,
     folder: values.data,
     rootPath: values.root,
@@ -90,8 +91,9 @@ function readOptions(): Options {
   };
 }
 
-async function listen(app: Awaited<ReturnType<typeof makeServer>>, options: Options) {
-  const { host, port } = options;
+type App = Awaited<ReturnType<typeof makeServer>>;
+
+async function listen(app: App, { host, port }: { host: string; port: number }) {
   try {
     return await app.listen({ host, port });
   } catch (cause) {
@@ -134,6 +136,12 @@ async function start(): Promise<void> {
   await using resources = new AsyncDisposableStack();
   const signer = openLogKey(folder, grid);
   const logKey = noteKeyOf(signer.name, 'ed25519', signer.publicKey);
+  const keys = { grid, directory: own.id, log: formatNoteKey(logKey) };
+  if (options.address === undefined) {
+    // Witnesses are named to a directory at its start, and its log to them before that.
+    console.log(JSON.stringify(keys));
+    return;
+  }
   const policy = composePolicy(logKey, options.wish);
   const gate = makeGate();
   const database = openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder: gate });
@@ -163,13 +171,12 @@ async function start(): Promise<void> {
     await publishing;
   });
   await Promise.race([record.seen, sleep(SEEN_WAIT_MS, undefined, { ref: false })]);
-  const url = await listen(app, options);
+  const url = await listen(app, options.address);
   void prover.run(ending.signal);
   if (options.wish.witnesses.length === 0) log.warn({}, 'no witness: nobody sees this record');
   const end = Promise.withResolvers<string>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(name));
-  const said = { listening: url, grid, directory: own.id, log: formatNoteKey(logKey), policy };
-  console.log(JSON.stringify(said));
+  console.log(JSON.stringify({ listening: url, ...keys, policy }));
   log.info({ signal: await end.promise }, 'closing');
 }
 

@@ -186,6 +186,7 @@ test(
       host: hostname,
       port: Number(port),
       folder: data,
+      witnesses: grid.witnesses.wishes,
       onEvent: () => {},
     });
     await victim?.guest.waitFor(/refused.*ENVELOPE_UNTRUSTED/u, STEP_MS);
