@@ -10,6 +10,8 @@ import type { EnvelopeError } from '../identity/envelope.ts';
 import type { FarmError } from '../identity/farm.ts';
 import { ZosError } from '../lib/errors.ts';
 import type { RolloutError } from '../rollout/spec.ts';
+import type { MessageError } from '../phonebook/message.ts';
+import type { NameError } from '../phonebook/name.ts';
 import type { JsonError } from '../lib/strict-json.ts';
 
 /** What the directory refuses from what it knows, beyond what anybody can check in an envelope. */
@@ -40,6 +42,8 @@ export class RefusedError extends ZosError<
   | 'NOT_PUBLISHED'
   | 'ENVELOPE_ERASED'
   | 'RELEASE_UNKNOWN'
+  | 'NAMES_MANY'
+  | 'MAILBOX_FULL'
 > {}
 
 /** What keeps a directory from starting. */
@@ -68,7 +72,9 @@ type Code =
   | ReceiptError['code']
   | QuestionError['code']
   | RolloutError['code']
-  | RequestError['code'];
+  | RequestError['code']
+  | NameError['code']
+  | MessageError['code'];
 
 /** The HTTP status of every refusal. */
 export const HTTP_STATUS = {
@@ -164,6 +170,18 @@ export const HTTP_STATUS = {
   REQUEST_FOREIGN: 403,
   REQUEST_STALE: 403,
   REQUEST_REPLAYED: 403,
+  NAMES_MANY: 409,
+  NAME_FOREIGN: 403,
+  NAME_TAKEN: 409,
+  NAME_OLD: 409,
+  NAME_FREE: 409,
+  NAME_GAP: 409,
+  MAILBOX_FULL: 429,
+  MESSAGE_TOO_LONG: 413,
+  MESSAGE_SIZE: 400,
+  MESSAGE_MALFORMED: 400,
+  MESSAGE_FOREIGN: 403,
+  MESSAGE_STALE: 410,
 } satisfies Record<Code, number>;
 
 /** The status of an error of ours, or `undefined` for one that nobody expected. */

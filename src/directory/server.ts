@@ -12,6 +12,7 @@ import { MiB, SECOND_MS } from '../lib/units.ts';
 import type { Refusal } from '../sdk/api.ts';
 import { addressKey, type Buckets } from './buckets.ts';
 import { RefusedError, statusOf } from './errors.ts';
+import { addMailboxRoutes, addNameRoutes } from './phonebook/routes.ts';
 import { type App, type Directory, tooMany } from './routes/app.ts';
 import { addContractRoutes, addReceiptRoutes } from './routes/contracts.ts';
 import { addFeedRoutes } from './routes/feed.ts';
@@ -92,6 +93,8 @@ function addRoutes(app: App, directory: Directory): void {
   addRolloutRoutes(app, directory);
   addReleaseRoutes(app, directory);
   addRecordRoutes(app, directory);
+  addNameRoutes(app, directory);
+  addMailboxRoutes(app, directory);
 }
 
 function addRefusals(app: App, directory: Directory): void {

@@ -22,6 +22,10 @@ import type {
   ReleaseBody,
   UpdatesAnswer,
 } from '../sdk/api.ts';
+import type { NameAnswer, NameSummary, WaitingMessage } from '../sdk/phonebook-api.ts';
+import type { VerifiedClaim } from '../phonebook/name.ts';
+import type { Posted } from './phonebook/mailboxes.ts';
+import type { NamesFilter } from './phonebook/names.ts';
 import type { PublishedRelease } from './release/store.ts';
 
 /** Something that was checked, with the envelope that it came in. */
@@ -110,6 +114,17 @@ export type Store = {
   readonly putAnswer: (answer: Carried<Answer>, nowMs: number) => Promise<void>;
   /** The answer; `null` while there is none; `undefined` when there is no such open question. */
   readonly answer: (question: string, nowMs: number) => Promise<Envelope | null | undefined>;
+
+  /** Whom a name is for, from its first claim on; throws `NameError`. */
+  readonly putName: (claim: Carried<VerifiedClaim>, owner: Carried<Identity>) => Promise<void>;
+  readonly name: (name: string) => Promise<NameAnswer | undefined>;
+  readonly names: (filter: NamesFilter, page: Page) => Promise<PageOf<NameSummary>>;
+  readonly putMessage: (posted: Posted) => Promise<void>;
+  readonly messages: (
+    recipient: string,
+    page: Page & { readonly nowMs: number },
+  ) => Promise<PageOf<WaitingMessage>>;
+  readonly dropMessages: (recipient: string, seq: number) => Promise<void>;
 
   /** Everything for one node as it is now, or `undefined` when no such node has registered. */
   readonly wants: (node: string, nowMs: number) => Promise<Wants | undefined>;

@@ -46,7 +46,9 @@ export type PayloadKind =
   | 'boot-answer'
   | 'update-policy'
   | 'turn'
-  | 'turn-answer';
+  | 'turn-answer'
+  | 'name'
+  | 'message';
 
 /** The media type in the envelope of a kind. */
 export function payloadTypeOf(kind: PayloadKind): string {

@@ -1,16 +1,23 @@
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { signRequest } from '../contract/request.ts';
 import { type Wants, wantsSchema } from '../contract/wants.ts';
 import { exchange, openStream } from '../host/http.ts';
 import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
 import type { Identity } from '../identity/document.ts';
-import { type Envelope, envelopeSchema, type Signer } from '../identity/envelope.ts';
+import { type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import * as api from './api.ts';
+import {
+  authorization,
+  type Calls,
+  type NodeSigning,
+  type PageWish,
+  queryOf,
+  type Wish,
+} from './calls.ts';
+import { phonebookCalls } from './phonebook.ts';
 import { readEvents } from './events.ts';
 import { verifyTime } from './time.ts';
 
@@ -23,15 +30,6 @@ export type ClientOptions = {
   readonly signal?: AbortSignal;
 };
 
-/** Who signs requests that only a node may make, and by which clock. */
-export type NodeSigning = {
-  readonly grid: string;
-  readonly node: string;
-  readonly signer: Signer;
-  readonly nowMs: () => number;
-};
-
-export type PageWish = { readonly cursor?: number; readonly limit?: number };
 export type ContractsWish = PageWish & { readonly tenant?: string; readonly node?: string };
 export type WantsWish = { readonly after?: number; readonly waitMs?: number };
 export type FeedWish = {
@@ -80,6 +78,7 @@ export function openClient(options: ClientOptions) {
     node: async (id: string) => get(`/v1/nodes/${id}`, api.nodeAnswer),
     putHeartbeat: async (heartbeat: Envelope) => post('/v1/heartbeats', heartbeat, api.seenAnswer),
     ...contractCalls({ get, post }),
+    ...phonebookCalls({ call, get, post }),
     /** What the node shall have; `null` when it is still what it was at revision `after`. */
     wants: async (signing: NodeSigning, wish: WantsWish = {}): Promise<Wants | null> => {
       const path = `/v1/nodes/${signing.node}/wants${queryOf(wish)}`;
@@ -95,11 +94,6 @@ export function openClient(options: ClientOptions) {
       readFeed(base, signing, wish.signal === undefined ? { ...wish, ...signal } : wish),
   };
 }
-
-type Calls = {
-  readonly get: <T>(path: string, schema: z.ZodType<T>) => Promise<T>;
-  readonly post: <T>(path: string, body: unknown, schema: z.ZodType<T>) => Promise<T>;
-};
 
 /** Contracts, what is said and asked of them, and the record that they stand on. */
 function contractCalls({ get, post }: Calls) {
@@ -171,15 +165,6 @@ async function* readFeed(
   }
 }
 
-type Wish<T> = {
-  readonly path: string;
-  readonly schema: z.ZodType<T>;
-  readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly deadlineMs?: number;
-  readonly signal?: AbortSignal;
-};
-
 /** No content is `null`, which only some schemas take. */
 async function ask<T>(base: string, wish: Wish<T>): Promise<T> {
   const isPost = wish.body !== undefined;
@@ -229,16 +214,4 @@ async function wholeOf(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
     parts.push(part);
   }
   return new Uint8Array(Buffer.concat(parts));
-}
-
-function authorization({ grid, signer, nowMs }: NodeSigning, path: string) {
-  const nonce = randomBytes(16).toString('hex');
-  const request = { grid, method: 'GET' as const, path, atMs: nowMs(), nonce };
-  return { authorization: signRequest(request, signer) };
-}
-
-function queryOf(wish: Readonly<Record<string, string | number | undefined>>): string {
-  const given = Object.entries(wish).filter(([, value]) => value !== undefined);
-  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
-  return query.size === 0 ? '' : `?${query.toString()}`;
 }

@@ -11,10 +11,5 @@ export {
   type UpdatesAnswer,
   WAIT_MS_MAX,
 } from './api.ts';
-export {
-  type Client,
-  type ClientOptions,
-  DirectoryError,
-  type NodeSigning,
-  openClient,
-} from './client.ts';
+export type { NodeSigning, Signing } from './calls.ts';
+export { type Client, type ClientOptions, DirectoryError, openClient } from './client.ts';

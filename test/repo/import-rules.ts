@@ -17,6 +17,7 @@ export const ROWS: readonly (readonly string[])[] = [
     'zosfs',
     'znet',
     'container',
+    'phonebook',
     'rollout',
     'gateway',
     'zstor',

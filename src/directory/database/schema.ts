@@ -202,6 +202,36 @@ CREATE INDEX questions_by_node ON questions (node, until_ms);
 CREATE INDEX questions_by_tenant ON questions (tenant, until_ms);
 CREATE INDEX questions_by_end ON questions (until_ms);
 
+CREATE TABLE names (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  owner TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  state TEXT NOT NULL
+) STRICT;
+CREATE INDEX names_by_owner ON names (owner, seq);
+
+CREATE TABLE name_claims (
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  claim TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  PRIMARY KEY (name, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  recipient TEXT NOT NULL,
+  sender_tag TEXT NOT NULL,
+  length_bytes INTEGER NOT NULL,
+  received_ms INTEGER NOT NULL,
+  until_ms INTEGER NOT NULL,
+  sealed TEXT NOT NULL
+) STRICT;
+CREATE INDEX messages_by_recipient ON messages (recipient, seq);
+CREATE INDEX messages_by_end ON messages (until_ms);
+
 CREATE TABLE nonces (
   node TEXT NOT NULL,
   nonce TEXT NOT NULL,

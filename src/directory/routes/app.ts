@@ -1,8 +1,9 @@
-import type { FastifyInstance, RawServerDefault } from 'fastify';
+import type { FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyBaseLogger } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { REQUEST_AGE_MS_MAX, RequestError, verifyRequest } from '../../contract/request.ts';
 import type { Log } from '../../host/log.ts';
 import type { Identity } from '../../identity/document.ts';
 import { verifyIdentity } from '../../identity/document.ts';
@@ -13,6 +14,7 @@ import {
   untrustedPayload,
 } from '../../identity/envelope.ts';
 import { sha256Schema } from '../../lib/names.ts';
+import { SECOND_MS } from '../../lib/units.ts';
 import { refusalSchema } from '../../sdk/api.ts';
 import type { Prover } from '../attestation/prover.ts';
 import type { Buckets } from '../buckets.ts';
@@ -57,6 +59,26 @@ export const REFUSALS = { '4xx': refusalSchema, '5xx': refusalSchema } as const;
 export function spendOf(directory: Directory, id: string): void {
   const waitMs = directory.byIdentity.take(id, directory.nowMs());
   if (waitMs > 0) throw tooMany(waitMs);
+}
+
+/** Lets in only what this identity itself signed, lately, for the first time. */
+export async function authorise(
+  directory: Directory,
+  identity: Identity,
+  request: FastifyRequest,
+): Promise<void> {
+  const { grid, store, nowMs } = directory;
+  const signed = verifyRequest(request.headers.authorization, {
+    identity,
+    grid,
+    method: request.method,
+    path: request.url,
+    nowMs: nowMs(),
+  });
+  spendOf(directory, identity.id);
+  const untilMs = signed.atMs + REQUEST_AGE_MS_MAX + SECOND_MS;
+  if (await store.claimNonce({ node: identity.id, nonce: signed.nonce, untilMs })) return;
+  throw new RequestError('REQUEST_REPLAYED', 'This very request came before; sign it anew.');
 }
 
 /** What is said to who asks too often. */

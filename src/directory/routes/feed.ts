@@ -1,13 +1,12 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { REQUEST_AGE_MS_MAX, RequestError, verifyRequest } from '../../contract/request.ts';
 import { wantsSchema } from '../../contract/wants.ts';
 import { verifyIdentity } from '../../identity/document.ts';
 import { SECOND_MS } from '../../lib/units.ts';
 import { idParams, wantsQuery } from '../../sdk/api.ts';
 import { openFeeds } from '../feed/feeds.ts';
 import type { Watch } from '../feed/notifier.ts';
-import { type App, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
+import { type App, authorise, type Directory, notFound, REFUSALS } from './app.ts';
 
 /** What a node shall have: pushed as it changes, or asked for. */
 export function addFeedRoutes(app: App, directory: Directory): void {
@@ -26,7 +25,7 @@ export function addFeedRoutes(app: App, directory: Directory): void {
     { schema: { tags, params: idParams, response: REFUSALS } },
     async (request, reply) => {
       const node = request.params.id;
-      await authorise(directory, node, request);
+      await authoriseNode(directory, node, request);
       const last = Number(request.headers['last-event-id'] ?? -1);
       reply.hijack();
       // The signature was checked: ten thousand readers' headers are not kept while they wait.
@@ -48,7 +47,7 @@ export function addFeedRoutes(app: App, directory: Directory): void {
     },
     async (request, reply) => {
       const node = request.params.id;
-      await authorise(directory, node, request);
+      await authoriseNode(directory, node, request);
       const { after, waitMs } = request.query;
       using watch = disposable(directory.notifier.watch(node));
       if ((await directory.store.revision(node)) === after && waitMs > 0) {
@@ -63,26 +62,16 @@ export function addFeedRoutes(app: App, directory: Directory): void {
   );
 }
 
-/** Lets in only what the node itself signed, lately, for the first time. */
-async function authorise(
+/** Lets in only the node itself. */
+async function authoriseNode(
   directory: Directory,
   node: string,
   request: FastifyRequest,
 ): Promise<void> {
-  const { grid, store, nowMs } = directory;
+  const { store } = directory;
   const entry = await store.identity(node);
   if (entry === undefined || (await store.revision(node)) === undefined) throw notFound('node');
-  const signed = verifyRequest(request.headers.authorization, {
-    identity: verifyIdentity(entry, node),
-    grid,
-    method: request.method,
-    path: request.url,
-    nowMs: nowMs(),
-  });
-  spendOf(directory, node);
-  const untilMs = signed.atMs + REQUEST_AGE_MS_MAX + SECOND_MS;
-  if (await store.claimNonce({ node, nonce: signed.nonce, untilMs })) return;
-  throw new RequestError('REQUEST_REPLAYED', 'This very request came before; sign it anew.');
+  await authorise(directory, verifyIdentity(entry, node), request);
 }
 
 function disposable(watch: Watch): Watch & Disposable {

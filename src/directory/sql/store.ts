@@ -1,5 +1,7 @@
 import { putProof } from '../attestation/proofs.ts';
 import type { Database } from '../database/database.ts';
+import { sweepMessages } from '../phonebook/mailboxes.ts';
+import { phonebookStore } from '../phonebook/store.ts';
 import { lowestOf, publishedOf, putRelease } from '../release/store.ts';
 import { farmerOf, putUpdatePolicy } from '../rollout/policies.ts';
 import { lengthenTurns, sweepTurns, takeTurn } from '../rollout/turns.ts';
@@ -54,6 +56,7 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
     putAnswer: async (answer, nowMs) =>
       note((transaction) => putAnswer(transaction, answer, nowMs)),
     answer: async (question, nowMs) => read(answerOf(question, nowMs)),
+    ...phonebookStore({ read, write, note }),
     wants: async (node, nowMs) => {
       const wants = await read(wantsOf(node, nowMs));
       return wants === undefined ? undefined : proveWants(wants, record.prove);
@@ -67,6 +70,7 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
       await write(function* (transaction) {
         yield* sweep(transaction, nowMs);
         yield* sweepQuestions(nowMs);
+        yield* sweepMessages(nowMs);
         if (isAwake) yield* sweepTurns(nowMs);
         else yield* lengthenTurns(nowMs);
       });

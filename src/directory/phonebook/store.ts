@@ -1,0 +1,22 @@
+import type { Database } from '../database/database.ts';
+import type { Store } from '../store.ts';
+import { dropMessages, messagesOf, putMessage } from './mailboxes.ts';
+import { nameOf, namesOf, putName } from './names.ts';
+
+type Part = Pick<Store, 'putName' | 'name' | 'names' | 'putMessage' | 'messages' | 'dropMessages'>;
+
+/** The store's part for names, which are recorded, and mailboxes, which are not. */
+export function phonebookStore({
+  read,
+  write,
+  note,
+}: Pick<Database, 'read' | 'write' | 'note'>): Part {
+  return {
+    putName: async (claim, owner) => write((transaction) => putName(transaction, claim, owner)),
+    name: async (name) => read(nameOf(name)),
+    names: async (filter, page) => read(namesOf(filter, page)),
+    putMessage: async (posted) => note(() => putMessage(posted)),
+    messages: async (recipient, page) => read(messagesOf(recipient, page)),
+    dropMessages: async (recipient, seq) => note(() => dropMessages(recipient, seq)),
+  };
+}
