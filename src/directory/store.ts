@@ -23,9 +23,8 @@ import type {
   UpdatesAnswer,
 } from '../sdk/api.ts';
 import type { NameAnswer, NameSummary, WaitingMessage } from '../sdk/phonebook-api.ts';
-import type { VerifiedClaim } from '../phonebook/name.ts';
 import type { Posted } from './phonebook/mailboxes.ts';
-import type { NamesFilter } from './phonebook/names.ts';
+import type { NameEntry, NamesFilter } from './phonebook/names.ts';
 import type { PublishedRelease } from './release/store.ts';
 
 /** Something that was checked, with the envelope that it came in. */
@@ -116,7 +115,7 @@ export type Store = {
   readonly answer: (question: string, nowMs: number) => Promise<Envelope | null | undefined>;
 
   /** Whom a name is for, from its first claim on; throws `NameError`. */
-  readonly putName: (claim: Carried<VerifiedClaim>, owner: Carried<Identity>) => Promise<void>;
+  readonly putName: (entry: NameEntry) => Promise<void>;
   readonly name: (name: string) => Promise<NameAnswer | undefined>;
   readonly names: (filter: NamesFilter, page: Page) => Promise<PageOf<NameSummary>>;
   readonly putMessage: (posted: Posted) => Promise<void>;

@@ -1,6 +1,6 @@
+import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
 import { type Identity, verifyIdentity } from '../identity/document.ts';
 import {
-  type Envelope,
   envelopeSchema,
   openEnvelope,
   parsePayload,
@@ -16,7 +16,12 @@ import { DAY_MS, HOUR_MS, KiB } from '../lib/units.ts';
 import { type Message, messageSchema } from './spec.ts';
 
 export class MessageError extends ZosError<
-  'MESSAGE_TOO_LONG' | 'MESSAGE_SIZE' | 'MESSAGE_MALFORMED' | 'MESSAGE_FOREIGN' | 'MESSAGE_STALE'
+  | 'MESSAGE_TOO_LONG'
+  | 'MESSAGE_TO_TEAM'
+  | 'MESSAGE_SIZE'
+  | 'MESSAGE_MALFORMED'
+  | 'MESSAGE_FOREIGN'
+  | 'MESSAGE_STALE'
 > {}
 
 /** How long a letter is, whatever is in it: who carries it sees one of these and no more. */
@@ -28,21 +33,25 @@ export const MESSAGE_AGE_MS_MAX = 2 * MESSAGE_KEPT_MS;
 /** How far the sender's clock may be ahead. */
 const AHEAD_MS_MAX = HOUR_MS;
 const LENGTH_BYTES = 4;
-const LETTER_DEPTH_MAX = 8;
+const LETTER_DEPTH_MAX = 10;
 
 /** What is sealed: the signed message, and the document of who signed it. */
-const letterSchema = z.strictObject({ message: envelopeSchema, sender: envelopeSchema });
+const letterSchema = z.strictObject({ message: envelopeSchema, sender: bundleSchema });
 
 export type Letter = {
   readonly message: Message;
   readonly signer: Signer;
   /** The sender's document. */
-  readonly sender: Envelope;
+  readonly sender: IdentityBundle;
   readonly recipient: Identity;
 };
 
 /** Signs a message and seals it to its recipient, padded; throws `MessageError`. */
 export function sealMessage({ message, signer, sender, recipient }: Letter): Uint8Array {
+  if (recipient.members.length > 0) {
+    const sentence = 'A team has no key to seal to; write to one of its members.';
+    throw new MessageError('MESSAGE_TO_TEAM', sentence);
+  }
   const signed = signEnvelope('message', messageSchema.parse(message), signer);
   const plain = utf8(JSON.stringify({ message: signed, sender }));
   const lengthBytes = LETTER_BYTES.find((bytes) => bytes >= plain.length + LENGTH_BYTES);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bundleSchema } from '../identity/bundle.ts';
 import { envelopeSchema } from '../identity/envelope.ts';
 import { labelSchema, sha256Schema } from '../lib/names.ts';
 import { NAME_VERSIONS_MAX } from '../phonebook/spec.ts';
@@ -10,7 +11,7 @@ const SEALED_LENGTH_MAX = 180_000;
 const LETTERS_PER_PAGE_MAX = 32;
 
 export const nameParams = z.strictObject({ name: labelSchema });
-export const nameBody = z.strictObject({ claim: envelopeSchema, owner: envelopeSchema });
+export const nameBody = z.strictObject({ claim: envelopeSchema, owner: bundleSchema });
 export const namesQuery = pageQuery.extend({ owner: sha256Schema.optional() });
 const nameSummary = z.object({ name: labelSchema, owner: sha256Schema, version: z.int() });
 export type NameSummary = z.infer<typeof nameSummary>;
@@ -20,7 +21,7 @@ export const namesAnswer = z.object({ items: z.array(nameSummary), next: z.int()
 export const nameAnswer = z.object({
   name: labelSchema,
   claims: z
-    .array(z.object({ claim: envelopeSchema, owner: envelopeSchema }))
+    .array(z.object({ claim: envelopeSchema, owner: bundleSchema }))
     .min(1)
     .max(NAME_VERSIONS_MAX),
 });
@@ -33,7 +34,7 @@ export const letterQuery = z.strictObject({ digest: sha256Schema });
 export const letterBody = z.strictObject({
   sealed: z.base64().max(SEALED_LENGTH_MAX),
   /** The document of who sends; it is checked and not kept. */
-  sender: envelopeSchema,
+  sender: bundleSchema,
 });
 export const mailboxQuery = pageQuery.extend({
   limit: z.coerce.number().int().min(1).max(LETTERS_PER_PAGE_MAX).default(LETTERS_PER_PAGE_MAX),

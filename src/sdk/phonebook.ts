@@ -1,3 +1,4 @@
+import type { IdentityBundle } from '../identity/bundle.ts';
 import type { Envelope } from '../identity/envelope.ts';
 import { sha256Hex, toBase64 } from '../lib/bytes.ts';
 import {
@@ -14,13 +15,13 @@ export type PostedLetter = {
   readonly recipient: string;
   readonly sealed: Uint8Array;
   /** The document of who sends. */
-  readonly sender: Envelope;
+  readonly sender: IdentityBundle;
 };
 
 /** Names, and messages that only their reader can open. */
 export function phonebookCalls({ call, get, post }: Calls & { readonly call: Call }) {
   return {
-    putName: async (body: { claim: Envelope; owner: Envelope }) =>
+    putName: async (body: { claim: Envelope; owner: IdentityBundle }) =>
       post('/v1/names', body, book.claimAnswer),
     name: async (name: string) => get(`/v1/names/${name}`, book.nameAnswer),
     names: async (wish: PageWish & { readonly owner?: string } = {}) =>

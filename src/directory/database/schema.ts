@@ -216,7 +216,7 @@ CREATE TABLE name_claims (
   name TEXT NOT NULL,
   version INTEGER NOT NULL,
   claim TEXT NOT NULL,
-  owner TEXT NOT NULL,
+  bundle TEXT NOT NULL,
   PRIMARY KEY (name, version)
 ) STRICT, WITHOUT ROWID;
 

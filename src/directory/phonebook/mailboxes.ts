@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto';
+import type { Identity } from '../../identity/document.ts';
 import { MESSAGE_KEPT_MS } from '../../phonebook/message.ts';
 import type { WaitingMessage } from '../../sdk/phonebook-api.ts';
 import { RefusedError } from '../errors.ts';
 import { all, one, run, type Work } from '../database/work.ts';
+import { refuseOld } from '../sql/identities.ts';
 import { numberIn, pageOf, textIn } from '../sql/rows.ts';
 import type { Page, PageOf } from '../store.ts';
 
@@ -15,6 +17,8 @@ export const SENDER_MESSAGES_MAX = 32;
 export type Posted = {
   readonly recipient: string;
   readonly sealed: Uint8Array;
+  /** Whoever sends; nothing of it is kept. */
+  readonly sender: Identity;
   /** Of `senderTag`: tells one sender's messages from another's, and not who it is. */
   readonly tag: string;
   readonly nowMs: number;
@@ -30,7 +34,8 @@ export function senderTag(secretKey: Uint8Array, sender: string, recipient: stri
 }
 
 /** Puts a letter into its mailbox, when there is room; throws `RefusedError`. */
-export function* putMessage({ recipient, sealed, tag, nowMs }: Posted): Work<void> {
+export function* putMessage({ recipient, sealed, sender, tag, nowMs }: Posted): Work<void> {
+  yield* refuseOld(sender, nowMs);
   const isKnown = yield* one('SELECT 1 FROM identities WHERE id = :recipient', { recipient });
   if (isKnown === undefined) {
     throw new RefusedError('NOT_FOUND', 'The directory knows no such identity; check its id.');

@@ -1,4 +1,3 @@
-import type { Identity } from '../../identity/document.ts';
 import { followName, type Holding, NameError, type VerifiedClaim } from '../../phonebook/name.ts';
 import { NAME_VERSIONS_MAX } from '../../phonebook/spec.ts';
 import type { NameAnswer, NameSummary } from '../../sdk/phonebook-api.ts';
@@ -7,19 +6,25 @@ import { recordOf } from '../record/append.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { envelopeIn, numberIn, pageOf, textIn } from '../sql/rows.ts';
-import { putIdentity } from '../sql/nodes.ts';
-import type { Carried, Page, PageOf } from '../store.ts';
+import { bundleIn, keepBundle, putIdentity } from '../sql/identities.ts';
+import type { Carried, CarriedIdentity, Page, PageOf } from '../store.ts';
 
 /** The most names that one identity holds; names cost nothing, so that they need an end. */
 export const OWNER_NAMES_MAX = 16;
 
 export type NamesFilter = { readonly owner?: string | undefined };
 
+/** A claim with the identity that signed it. */
+export type NameEntry = {
+  readonly claim: Carried<VerifiedClaim>;
+  readonly owner: CarriedIdentity;
+  readonly nowMs: number;
+};
+
 /** Lets a claim change who holds its name, and puts it on the record; throws `NameError`. */
 export function* putName(
   transaction: Transaction,
-  { value, envelope }: Carried<VerifiedClaim>,
-  owner: Carried<Identity>,
+  { claim: { value, envelope }, owner, nowMs }: NameEntry,
 ): Work<void> {
   const { name, version } = value;
   const row = yield* one('SELECT * FROM names WHERE name = :name', { name });
@@ -27,7 +32,7 @@ export function* putName(
   const after = followName(before, value);
   if (after === before) return;
   if (after.state === 'held') yield* refuseHoarder(after.owner);
-  yield* putIdentity(transaction, owner);
+  yield* putIdentity(transaction, owner, nowMs);
   yield* run(
     `INSERT INTO names (name, owner, version, digest, state)
      VALUES (:name, :owner, :version, :digest, :state)
@@ -36,9 +41,9 @@ export function* putName(
     { ...after },
   );
   yield* run(
-    `INSERT INTO name_claims (name, version, claim, owner)
-     VALUES (:name, :version, :claim, :owner)`,
-    { name, version, claim: JSON.stringify(envelope), owner: JSON.stringify(owner.envelope) },
+    `INSERT INTO name_claims (name, version, claim, bundle)
+     VALUES (:name, :version, :claim, :bundle)`,
+    { name, version, claim: JSON.stringify(envelope), bundle: yield* keepBundle(owner.envelope) },
   );
   transaction.record(recordOf(envelope));
 }
@@ -58,13 +63,14 @@ function* refuseHoarder(owner: string): Work<void> {
 /** All claims of a name, the first first, each with its owner's document. */
 export function* nameOf(name: string): Work<NameAnswer | undefined> {
   const rows = yield* all(
-    `SELECT claim, owner FROM name_claims WHERE name = :name ORDER BY version LIMIT :limit`,
+    `SELECT c.claim, b.bundle FROM name_claims c JOIN bundles b ON b.digest = c.bundle
+     WHERE c.name = :name ORDER BY c.version LIMIT :limit`,
     { name, limit: NAME_VERSIONS_MAX },
   );
   if (rows.length === 0) return undefined;
   const claims = rows.map((row) => ({
     claim: envelopeIn(row, 'claim'),
-    owner: envelopeIn(row, 'owner'),
+    owner: bundleIn(row, 'bundle'),
   }));
   return { name, claims };
 }

@@ -10,7 +10,7 @@ import { senderTag } from './mailboxes.ts';
 
 /** Names, and who holds them. */
 export function addNameRoutes(app: App, directory: Directory): void {
-  const { grid, store } = directory;
+  const { grid, store, nowMs } = directory;
   const tags = ['names'];
 
   app.post(
@@ -20,10 +20,11 @@ export function addNameRoutes(app: App, directory: Directory): void {
       const owner = verifyIdentity(body.owner);
       const claim = verifyClaim(body.claim, owner, grid);
       spendOf(directory, owner.id);
-      await store.putName(
-        { value: claim, envelope: body.claim },
-        { value: owner, envelope: body.owner },
-      );
+      await store.putName({
+        claim: { value: claim, envelope: body.claim },
+        owner: { value: owner, envelope: body.owner },
+        nowMs: nowMs(),
+      });
       return { digest: claim.digest };
     },
   );
@@ -77,7 +78,7 @@ export function addMailboxRoutes(app: App, directory: Directory): void {
       checkLetterSize(sealed);
       await authorise(directory, sender, request);
       const tag = senderTag(own.keys.sealing.secretKey, sender.id, params.id);
-      await store.putMessage({ recipient: params.id, sealed, tag, nowMs: nowMs() });
+      await store.putMessage({ recipient: params.id, sealed, sender, tag, nowMs: nowMs() });
       return {};
     },
   );

@@ -12,7 +12,7 @@ export function phonebookStore({
   note,
 }: Pick<Database, 'read' | 'write' | 'note'>): Part {
   return {
-    putName: async (claim, owner) => write((transaction) => putName(transaction, claim, owner)),
+    putName: async (entry) => write((transaction) => putName(transaction, entry)),
     name: async (name) => read(nameOf(name)),
     names: async (filter, page) => read(namesOf(filter, page)),
     putMessage: async (posted) => note(() => putMessage(posted)),
