@@ -32,6 +32,7 @@ const SYSTEM_PACKAGES = {
   nmap: 'scans a running node for open ports',
   openssl: 'the keys of Secure Boot',
   ovmf: 'the UEFI firmware of machines in QEMU, with Secure Boot',
+  'postgresql-15': 'the directory’s second store, in tests that start it themselves',
   procps: 'tests that compare processes before and after',
   'qemu-system-x86': 'the nodes, where there is no hardware',
   sbsigntool: 'signs what firmware starts',

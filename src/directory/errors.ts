@@ -57,6 +57,7 @@ export class StartError extends ZosError<
   | 'KEYS_OTHER'
   | 'FOLDER_UNUSABLE'
   | 'ROOT_UNUSABLE'
+  | 'STORE_UNUSABLE'
 > {}
 
 type Code =

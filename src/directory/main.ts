@@ -16,6 +16,8 @@ import { StartError } from './errors.ts';
 import { openIdentity, openLogKey } from './keys.ts';
 import { openNotifier } from './feed/notifier.ts';
 import { makeServer } from './server.ts';
+import type { Database, Recorder } from './database/database.ts';
+import { openPostgres } from './database/postgres.ts';
 import { openSqlite } from './database/sqlite.ts';
 import { makeGate } from './record/gate.ts';
 import { claimRecord } from './record/head.ts';
@@ -27,7 +29,8 @@ import type { Store } from './store.ts';
 
 const USAGE =
   'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE] ' +
-  '[--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER]';
+  '[--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER] ' +
+  '[--store postgres://USER@HOST/DATABASE --keys FOLDER]';
 /** How long a start waits for the witnesses to say what they saw last. */
 const SEEN_WAIT_MS = 5 * SECOND_MS;
 const SWEEP_EVERY_MS = SECOND_MS;
@@ -43,6 +46,7 @@ const EXIT_STATUS = {
   KEYS_OTHER: 5,
   FOLDER_UNUSABLE: 5,
   ROOT_UNUSABLE: 5,
+  STORE_UNUSABLE: 6,
 } satisfies Record<StartError['code'], number>;
 
 type Options = {
@@ -50,6 +54,7 @@ type Options = {
   address: { host: string; port: number } | undefined;
   grid: string;
   folder: string;
+  storeUrl: string | undefined;
   rootPath: string | undefined;
   tilesFolder: string;
   wish: WitnessWish;
@@ -59,12 +64,12 @@ function readOptions(): Options {
   const text = { type: 'string' } as const;
   const [listens, names] = [
     { listen: text, grid: text },
-    { data: text, root: text, tiles: text },
+    { data: text, keys: text, root: text, store: text, tiles: text },
   ];
   const witnesses = { witness: { ...text, multiple: true as const }, quorum: text };
-  let values: Partial<Record<'listen' | 'grid' | 'data' | 'root' | 'tiles' | 'quorum', string>> & {
-    witness?: string[];
-  };
+  let values: {
+    [name in keyof typeof listens | keyof typeof names | 'quorum']?: string;
+  } & { witness?: string[] };
   try {
     ({ values } = parseArgs({ options: { ...listens, ...names, ...witnesses } }));
   } catch (cause) {
@@ -76,19 +81,43 @@ function readOptions(): Options {
   const grid = gridSchema.safeParse(values.grid);
   const port = Number(listen?.groups?.['port']);
   const host = listen?.groups?.['six'] ?? listen?.groups?.['host'];
+  const folder = values.keys ?? values.data;
   const isKeysOnly = values.listen === undefined;
   const isAddress = isKeysOnly || (host !== undefined && port <= 65_535);
-  if (!isAddress || !grid.success || !values.data) {
+  if (!isAddress || !grid.success || !folder) {
     throw new StartError('ARGUMENTS', `${USAGE}, as in --listen 127.0.0.1:8080 --grid dev.`);
   }
   return {
     address: host === undefined ? undefined : { host, port },
     grid: grid.data,
-    folder: values.data,
+    folder,
+    storeUrl: checkedStoreUrl(values.store),
     rootPath: values.root,
-    tilesFolder: values.tiles ?? join(values.data, 'record'),
+    tilesFolder: values.tiles ?? join(folder, 'record'),
     wish: { witnesses: values.witness ?? [], quorum: values.quorum },
   };
+}
+
+function checkedStoreUrl(url: string | undefined): string | undefined {
+  if (url === undefined) return undefined;
+  if (!/^postgres(?:ql)?:\/\//u.test(url)) {
+    const sentence = '--store takes postgres://USER@HOST/DATABASE; without it SQLite is used.';
+    throw new StartError('ARGUMENTS', sentence);
+  }
+  if (/^[^/]*\/\/[^/?@]*:[^/?]*@|[?&]password=/u.test(url)) {
+    const sentence =
+      'Everybody on this machine sees a password in --store; put it into the file that ' +
+      'PGPASSFILE names.';
+    throw new StartError('ARGUMENTS', sentence);
+  }
+  return url;
+}
+
+/** SQLite in the data folder, unless a PostgreSQL was named. */
+async function openDatabase(options: Options, recorder: Recorder): Promise<Database> {
+  const { folder, grid, storeUrl: url } = options;
+  if (url !== undefined) return openPostgres({ url, grid, recorder });
+  return openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder });
 }
 
 type App = Awaited<ReturnType<typeof makeServer>>;
@@ -144,7 +173,7 @@ async function start(): Promise<void> {
   }
   const policy = composePolicy(logKey, options.wish);
   const gate = makeGate();
-  const database = openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder: gate });
+  const database = await openDatabase(options, gate);
   resources.defer(database.close);
   await database.write(() => claimRecord({ directory: own.id, logKey: formatNoteKey(logKey) }));
   const tiles = openTileFolder(options.tilesFolder);

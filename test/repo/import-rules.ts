@@ -68,6 +68,7 @@ const PURE_MODULES = new Set([
 const SINGLE_USERS: Readonly<Record<string, string>> = {
   execa: 'src/host/exec.ts',
   undici: 'src/host/http.ts',
+  pg: 'src/host/net/postgres.ts',
   pino: 'src/host/log.ts',
   'tuf-js': 'src/artifact/release/metadata.ts',
   '@scure/bip39': 'src/identity/recovery.ts',

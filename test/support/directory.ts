@@ -9,7 +9,6 @@ import { openNotifier } from '../../src/directory/feed/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
 import type { Database } from '../../src/directory/database/database.ts';
-import { openSqlite } from '../../src/directory/database/sqlite.ts';
 import { makeGate } from '../../src/directory/record/gate.ts';
 import type { DirectoryRecord } from '../../src/directory/record/record.ts';
 import { openStore } from '../../src/directory/sql/store.ts';
@@ -21,6 +20,7 @@ import type { Contract } from '../../src/contract/spec.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { type Client, type NodeSigning, openClient } from '../../src/sdk/index.ts';
 import { openTestRecord, type RecordWish, settle } from './record/directory-record.ts';
+import { openTestDatabase } from './store/stores.ts';
 import { carry, GRID, makeContract, makePerson, NOW_MS, type Person, PRICES } from './contracts.ts';
 
 export type TestDirectory = AsyncDisposable & {
@@ -59,8 +59,7 @@ async function openRecordedStore(
   wish: Pick<RecordWish, 'folder' | 'own' | 'witnesses'>,
 ): Promise<Recorded> {
   const gate = makeGate();
-  const path = join(wish.folder, 'directory.sqlite');
-  const database = openSqlite({ path, grid: GRID, recorder: gate });
+  const database = await openTestDatabase({ folder: wish.folder, recorder: gate });
   const record = await openTestRecord({ ...wish, grid: GRID, database, gate, log: LOG });
   return { database, record, store: openStore(database, record) };
 }

@@ -1,5 +1,6 @@
 import type { NewEntry, Recorder, Write } from './database.ts';
-import { run, type Work } from './work.ts';
+import { RefusedError } from '../errors.ts';
+import { type Answer, run, type Statement, type Work } from './work.ts';
 
 /** The most writes that share one transaction, and one flush to the disk. */
 export const BATCH_WRITES_MAX = 256;
@@ -19,18 +20,32 @@ export type Batch = {
   readonly entries: readonly NewEntry[];
 };
 
+/** A write threw that had changed something: all of the transaction has to be done again. */
+export class SpoiltBatch extends Error {}
+
+export type BatchOptions = {
+  readonly recorder: Pick<Recorder, 'append' | 'check'>;
+  /**
+   * Whether each write has a savepoint, by which it is undone alone. Without, one that throws
+   * after it changed something throws `SpoiltBatch`: the batch is run again with savepoints.
+   */
+  readonly hasSavepoints: boolean;
+};
+
 /**
- * The writes of one transaction, each undone alone by its own savepoint when it throws; then what
- * they put on the record, and the revisions of the nodes that they touched.
+ * The writes of one transaction, one after the other; then what they put on the record, and the
+ * revisions of the nodes that they touched. One that throws is undone alone.
  */
 export function* runBatch(
   jobs: readonly Job[],
-  recorder: Pick<Recorder, 'append' | 'check'>,
+  { recorder, hasSavepoints }: BatchOptions,
 ): Work<Batch> {
   const [outcomes, entries]: [Outcome[], NewEntry[]] = [[], []];
   const touched = new Set<string>();
   for (const job of jobs) {
-    const done = yield* runJob(job, recorder.check);
+    const done = yield* hasSavepoints
+      ? runUndoably(job, recorder.check)
+      : runJob(job, recorder.check);
     outcomes.push(done.outcome);
     entries.push(...done.entries);
     for (const node of done.nodes) touched.add(node);
@@ -46,19 +61,12 @@ export function* runBatch(
 
 type Done = { readonly outcome: Outcome; readonly nodes: string[]; readonly entries: NewEntry[] };
 
-function* runJob(job: Job, check: Recorder['check']): Work<Done> {
-  const [nodes, entries]: [string[], NewEntry[]] = [[], []];
+function* runUndoably(job: Job, check: Recorder['check']): Work<Done> {
   yield* run('SAVEPOINT job');
   try {
-    const value = yield* job.write({
-      record: (entry) => {
-        check();
-        entries.push(entry);
-      },
-      touch: (node) => void nodes.push(node),
-    });
+    const done = yield* start(job, check);
     yield* run('RELEASE SAVEPOINT job');
-    return { outcome: { job, value }, nodes, entries };
+    return done;
   } catch (error) {
     // A full disk ends the whole transaction by itself: then this throws too, for all of them.
     yield* run('ROLLBACK TO SAVEPOINT job');
@@ -67,8 +75,58 @@ function* runJob(job: Job, check: Recorder['check']): Work<Done> {
   }
 }
 
+function* runJob(job: Job, check: Recorder['check']): Work<Done> {
+  let isSpoilt = false;
+  try {
+    const work = start(job, check);
+    let step = work.next();
+    while (step.done !== true) {
+      isSpoilt ||= !step.value.every(isRead);
+      let answers: readonly Answer[];
+      try {
+        answers = yield step.value;
+      } catch (error) {
+        isSpoilt = true;
+        step = work.throw(error);
+        continue;
+      }
+      step = work.next(answers);
+    }
+    return step.value;
+  } catch (error) {
+    if (isSpoilt) throw new SpoiltBatch('a write changed something and threw', { cause: error });
+    return { outcome: { job, error }, nodes: [], entries: [] };
+  }
+}
+
+function* start(job: Job, check: Recorder['check']): Work<Done> {
+  const [nodes, entries]: [string[], NewEntry[]] = [[], []];
+  const value = yield* job.write({
+    record: (entry) => {
+      check();
+      entries.push(entry);
+    },
+    touch: (node) => void nodes.push(node),
+  });
+  return { outcome: { job, value }, nodes, entries };
+}
+
+function isRead({ text }: Statement): boolean {
+  return /^\s*select\b/iu.test(text);
+}
+
 /** Tells who waits. */
 export function settle({ job, value, error }: Outcome): void {
   if (error === undefined) job.resolve(value as never);
   else job.reject(error);
+}
+
+/** What is said to everybody whose write is not known to be durable. */
+export function storeFailed(cause: unknown): RefusedError {
+  if (cause instanceof RefusedError) return cause;
+  return new RefusedError(
+    'STORE_FAILED',
+    'The directory could not write this down; send the same again later, for it counts once.',
+    { cause },
+  );
 }

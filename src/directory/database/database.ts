@@ -25,8 +25,8 @@ export type Recorder = {
   readonly check: () => void;
   /** Runs in the transaction, after its writes and before its end; throwing undoes them all. */
   readonly append: (entries: readonly NewEntry[]) => Work<void>;
-  /** Called once that transaction is durable. */
-  readonly appended: (entries: readonly NewEntry[]) => void;
+  /** Called once that is durable, of this process or another. */
+  readonly appended: () => void;
 };
 
 export type Database = {
@@ -39,12 +39,15 @@ export type Database = {
   readonly write: <T>(write: Write<T>) => Promise<T>;
   /** As `write`, for rows of one node or one person that no other write reads to decide. */
   readonly note: <T>(write: Write<T>) => Promise<T>;
-  /** Hands over the nodes whose wants changed; `all` when word of some of them may be lost. */
-  /** Runs `work` while this process is the only one of all that does so; ends when it ends. */
+  /**
+   * Runs `work` while this process is the only one of all that does so; ends when it ends. Where
+   * another may have its place, its signal fires, and it is run again when the place is free.
+   */
   readonly lead: (
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<void>,
   ) => Promise<void>;
+  /** Hands over the nodes whose wants changed; `all` when word of some of them may be lost. */
   readonly onChange: (listener: (nodes: readonly string[] | 'all') => void) => void;
   readonly close: () => Promise<void>;
 };

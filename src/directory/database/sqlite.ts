@@ -1,10 +1,10 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { SECOND_MS } from '../../lib/units.ts';
-import { RefusedError, StartError } from '../errors.ts';
-import { type Batch, BATCH_WRITES_MAX, type Job, runBatch, settle } from './batch.ts';
+import { StartError } from '../errors.ts';
+import { type Batch, BATCH_WRITES_MAX, type Job, runBatch, settle, storeFailed } from './batch.ts';
 import type { Database, Recorder } from './database.ts';
 import { SCHEMA, SCHEMA_VERSION } from './schema.ts';
-import { type Answer, drive, type Statement } from './work.ts';
+import { type Answer, checkValues, drive, type Statement } from './work.ts';
 
 export type SqliteOptions = {
   readonly path: string;
@@ -36,7 +36,7 @@ export function openSqlite({ path, grid, recorder }: SqliteOptions): Database {
     schedule();
     const { outcomes, touched, entries } = commit({ file, answer, jobs, recorder });
     for (const outcome of outcomes) settle(outcome);
-    if (entries.length > 0) recorder.appended(entries);
+    if (entries.length > 0) recorder.appended();
     if (touched.length > 0) for (const listener of listeners) listener(touched);
   };
   const schedule = (): void => {
@@ -75,16 +75,12 @@ type Commit = {
 function commit({ file, answer, jobs, recorder }: Commit): Batch {
   try {
     file.exec('BEGIN IMMEDIATE');
-    const batch = drive(runBatch(jobs, recorder), answer);
+    const batch = drive(runBatch(jobs, { recorder, hasSavepoints: true }), answer);
     file.exec('COMMIT');
     return batch;
   } catch (cause) {
     if (file.isTransaction) file.exec('ROLLBACK');
-    const error = new RefusedError(
-      'STORE_FAILED',
-      'The directory could not write this down, so it did not happen; try again later.',
-      { cause },
-    );
+    const error = storeFailed(cause);
     return { outcomes: jobs.map((job) => ({ job, error })), touched: [], entries: [] };
   }
 }
@@ -131,6 +127,7 @@ function prepareSchema(file: DatabaseSync, grid: string): void {
 function answering(file: DatabaseSync): (statement: Statement) => Answer {
   const prepared = new Map<string, { statement: StatementSync; isRead: boolean }>();
   return ({ text, values }) => {
+    checkValues(values);
     let known = prepared.get(text);
     if (known === undefined) {
       const statement = file.prepare(text);

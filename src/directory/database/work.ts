@@ -1,3 +1,5 @@
+import { RefusedError } from '../errors.ts';
+
 /** A row as it was read: texts, numbers, bytes and nulls, by the name of their column. */
 export type Row = Readonly<Record<string, unknown>>;
 export type Value = string | number | null | Uint8Array;
@@ -74,4 +76,12 @@ export async function driveAsync<T>(
     step = work.next(answers);
   }
   return step.value;
+}
+
+/** Refuses what PostgreSQL can't keep in a text, for both databases alike. */
+export function checkValues(values: Values): void {
+  for (const value of Object.values(values)) {
+    if (typeof value !== 'string' || !value.includes('\0')) continue;
+    throw new RefusedError('BODY_MALFORMED', 'A text holds the character NUL; leave it out.');
+  }
 }

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Database, NO_RECORD } from '../../src/directory/database/database.ts';
-import { openSqlite } from '../../src/directory/database/sqlite.ts';
-import { all, one, run } from '../../src/directory/database/work.ts';
+import { type Database, NO_RECORD } from '../../../src/directory/database/database.ts';
+import { openSqlite } from '../../../src/directory/database/sqlite.ts';
+import { all, one, run } from '../../../src/directory/database/work.ts';
 
 function open(): AsyncDisposable & { database: Database } {
   const folder = mkdtempSync(join(tmpdir(), 'zos-database-'));

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Connection,
+  openConnection,
+  PostgresError,
+  type Query,
+} from '../../host/net/postgres.ts';
+import { StartError } from '../errors.ts';
+import type { Database, Recorder } from './database.ts';
+import { openDialect, postgresSchema } from './dialect.ts';
+import { openLane } from './lane.ts';
+import { runLeading, noticesOf, openEars } from './peers.ts';
+import { openReaders } from './readers.ts';
+import { SCHEMA_VERSION } from './schema.ts';
+
+export type PostgresOptions = {
+  readonly url: string;
+  readonly grid: string;
+  readonly recorder: Recorder;
+};
+
+/** Any number that nobody else takes in this database; those who write wait in line for it. */
+const LOCK = 0x7a_6f_73;
+
+const BEGIN: Query = { text: 'BEGIN' };
+const BEGIN_LOCKED: readonly Query[] = [
+  BEGIN,
+  { text: `SELECT pg_advisory_xact_lock(${LOCK})`, name: 'lock' },
+];
+
+/** A PostgreSQL database, shared by any number of directory processes of one grid. */
+export async function openPostgres({ url, grid, recorder }: PostgresOptions): Promise<Database> {
+  const me = randomBytes(8).toString('hex');
+  const connect = async (): Promise<Connection> => openConnection({ url, name: 'zos-directory' });
+  await prepare(await started(connect), grid);
+  const queryOf = openDialect();
+  const listeners: ((nodes: readonly string[] | 'all') => void)[] = [];
+  const wake = (nodes: readonly string[] | 'all'): void => {
+    for (const listener of listeners) listener(nodes);
+  };
+  const lane = (opening: readonly Query[]) =>
+    openLane({
+      connect,
+      queryOf,
+      opening,
+      recorder,
+      notices: (batch) => noticesOf(me, batch),
+      committed: ({ touched, entries }) => {
+        if (entries.length > 0) recorder.appended();
+        if (touched.length > 0) wake(touched);
+      },
+    });
+  const [writes, notes] = [lane(BEGIN_LOCKED), lane([BEGIN])];
+  const readers = openReaders(connect, queryOf);
+  const ears = await openEars({ url, me, wake, recorded: recorder.appended });
+  return {
+    read: readers.read,
+    write: writes.write,
+    note: notes.write,
+    onChange: (listener) => listeners.push(listener),
+    lead: async (signal, work) => runLeading(connect, signal, work),
+    close: async () => {
+      await Promise.all([writes.close(), notes.close(), readers.close(), ears.close()]);
+    },
+  };
+}
+
+async function started(connect: () => Promise<Connection>): Promise<Connection> {
+  try {
+    return await connect();
+  } catch (cause) {
+    const because = cause instanceof PostgresError ? cause.message : 'It can not be used.';
+    throw new StartError('STORE_UNUSABLE', `${because} Check --store.`, { cause });
+  }
+}
+
+/** Makes the tables in an empty database; two that start at once do it one after the other. */
+async function prepare(connection: Connection, grid: string): Promise<void> {
+  const first = async (text: string) => (await connection.ask([{ text }]))[0]?.rows[0];
+  try {
+    await connection.ask(BEGIN_LOCKED);
+    const found = await first(`SELECT to_regclass('zos_schema') IS NOT NULL AS is_there`);
+    if (found?.['is_there'] !== true) {
+      await connection.ask([{ text: postgresSchema() }]);
+      await connection.ask([
+        { text: 'CREATE TABLE zos_schema (version BIGINT NOT NULL)' },
+        { text: `INSERT INTO zos_schema (version) VALUES (${SCHEMA_VERSION})` },
+        { text: 'INSERT INTO grid (name) VALUES ($1)', values: [grid] },
+      ]);
+    }
+    await connection.ask([{ text: 'COMMIT' }]);
+    const version = (await first('SELECT version FROM zos_schema'))?.['version'];
+    const name = (await first('SELECT name FROM grid'))?.['name'];
+    if (version === SCHEMA_VERSION && name === grid) return;
+    throw new StartError(
+      'GRID_OTHER',
+      `This database is of the grid ${String(name)}, schema ${String(version)}; ` +
+        'name its grid with --grid, or another database with --store.',
+    );
+  } finally {
+    await connection.close();
+  }
+}

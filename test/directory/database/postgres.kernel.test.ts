@@ -1,0 +1,21 @@
+import { afterAll, beforeAll } from 'vitest';
+import { usePostgres } from '../../support/store/stores.ts';
+
+// The very tests that run on SQLite, on a PostgreSQL server of Debian's package.
+let server: AsyncDisposable;
+beforeAll(async () => {
+  server = await usePostgres();
+}, 60_000);
+afterAll(async () => server[Symbol.asyncDispose](), 60_000);
+
+await import('../booking.test.ts');
+await import('../feed/feeds.test.ts');
+await import('../feed/wants.test.ts');
+await import('../flow.test.ts');
+await import('../http.test.ts');
+await import('../refusals.test.ts');
+await import('../registration.test.ts');
+await import('../release/release.test.ts');
+await import('../rollout/refusals.test.ts');
+await import('../rollout/share.test.ts');
+await import('../rollout/turns.test.ts');

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import type { Database, Recorder } from '../../../src/directory/database/database.ts';
+import { openPostgres } from '../../../src/directory/database/postgres.ts';
+import { openSqlite } from '../../../src/directory/database/sqlite.ts';
+import { GRID } from '../contracts.ts';
+import { openPostgresServer, type Postgres } from './postgres.ts';
+
+type Wish = { readonly folder: string; readonly recorder: Recorder };
+
+let server: Postgres | undefined;
+
+/** A new database of the kind that this test file runs on: SQLite, unless it said otherwise. */
+export async function openTestDatabase({ folder, recorder }: Wish): Promise<Database> {
+  if (server === undefined) {
+    return openSqlite({ path: join(folder, 'directory.sqlite'), grid: GRID, recorder });
+  }
+  return openPostgres({ url: await server.makeDatabase(), grid: GRID, recorder });
+}
+
+/** From here on the tests of this file run on PostgreSQL, on a server of their own. */
+export async function usePostgres(): Promise<AsyncDisposable> {
+  const own = await openPostgresServer({ isDurable: false });
+  server = own;
+  return own;
+}
