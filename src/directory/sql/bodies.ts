@@ -3,6 +3,7 @@ import { RefusedError } from '../errors.ts';
 import type { Carried } from '../store.ts';
 import type { Transaction } from '../database/database.ts';
 import { one, run, type Row, type Work } from '../database/work.ts';
+import { recordOf } from '../record/append.ts';
 import { refuseOld } from './identities.ts';
 import { envelopeOf } from './rows.ts';
 
@@ -61,5 +62,7 @@ export function* eraseBody(
      WHERE contract = :contract AND digest = :body AND erasure IS NULL`,
     { contract, body, erasure: JSON.stringify(envelope) },
   );
-  if (changed > 0) transaction.touch(String(row['node']));
+  if (changed === 0) return;
+  transaction.record(recordOf(envelope));
+  transaction.touch(String(row['node']));
 }

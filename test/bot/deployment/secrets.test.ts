@@ -2,11 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { type Bench, type Ran, zos } from './support/captured-terminal.ts';
-import { startDirectory } from './support/directory-process.ts';
-import { type JoinFile, startNode } from './support/scripted-node.ts';
+import { type Bench, type Ran, zos } from '../support/captured-terminal.ts';
+import { startDirectory } from '../support/directory-process.ts';
+import { type JoinFile, startNode } from '../support/scripted-node.ts';
 
-const IMAGE = `{ sha256: "${'ab'.repeat(32)}", lengthBytes: 8192, sources: ['http://192.0.2.1/a'] }`;
+const SHA = 'ab'.repeat(32);
+const IMAGE = `{ sha256: "${SHA}", lengthBytes: 8192, sources: ['http://192.0.2.1/a'] }`;
 const VAULT = `name: vault
 duration: 24h
 secrets:
@@ -92,7 +93,7 @@ test.each([
   ['a variable that is no text', { API_TOKEN: `${TOKEN_MARK}\0` }, 'x', /secret token is no text/u],
 ] as [string, Record<string, string>, string | undefined, RegExp][])(
   '%s is said by the name of the secret, and nothing is sent',
-  async (_, environment, content, sentence) => {
+  async (...[, environment, content, sentence]) => {
     const here = mkdtempSync(join(folder, 'bad-'));
     if (content !== undefined) writeFileSync(join(here, 'key.pem'), content);
     writeFileSync(join(here, 'vault.yaml'), VAULT);
