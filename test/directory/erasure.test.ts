@@ -1,11 +1,17 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { encodeBody, sealSecret, secretKey } from '../../src/contract/checks/body.ts';
 import { contractDigest, signErasure } from '../../src/contract/sign.ts';
+import { policyOf } from '../../src/directory/record/policy.ts';
+import { fetchBytes } from '../../src/host/http.ts';
+import { untrustedPayload } from '../../src/identity/envelope.ts';
 import { makeSecretKeys } from '../../src/identity/keys.ts';
-import { utf8 } from '../../src/lib/bytes.ts';
+import { textOf, utf8 } from '../../src/lib/bytes.ts';
 import { codeOf } from '../../src/lib/errors.ts';
+import { entryOf, leafHashOf } from '../../src/record/entry.ts';
+import { verifyTlogProof } from '../../src/record/verify.ts';
 import { GRID, makeContract, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
 import {
   contractFor,
@@ -13,8 +19,8 @@ import {
   makeFarmer,
   openDirectory,
   signingOf,
-  type TestDirectory,
 } from '../support/directory.ts';
+import { verdict } from '../support/record/signers.ts';
 
 const tenant = makePerson('tenant');
 
@@ -47,10 +53,11 @@ function erasureBy(person: Person, contract: string, body: string) {
 }
 
 /** Every file of the directory that holds a text. */
-function filesWith(directory: TestDirectory, text: string): string[] {
-  return readdirSync(directory.folder).filter((name) =>
-    readFileSync(join(directory.folder, name), 'latin1').includes(text),
-  );
+function filesWith(folder: string, text: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .filter((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1').includes(text))
+    .map(({ name }) => name);
 }
 
 test('a private body comes with its contract, and is carried to its node and to nobody else', async () => {
@@ -107,14 +114,42 @@ test('its tenant erases it, and nobody else; the contract stays as it was signed
 });
 
 test('what was erased is in no file of the directory any more', async () => {
-  await using directory = await openDirectory();
+  const folder = mkdtempSync(join(tmpdir(), 'zos-erasure-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const directory = await openDirectory({ folder });
   const node = await joinNode(directory, makeFarmer());
   const { id, carried, body } = withSecret(node);
   await directory.client.submitContract({ ...carried, body: body.text });
   // What is written goes into the journal beside the database first.
-  expect(filesWith(directory, body.text).length).toBeGreaterThan(0);
+  expect(filesWith(folder, body.text).length).toBeGreaterThan(0);
   await directory.client.eraseBody(erasureBy(tenant, id, body.digest));
-  await directory.store.close();
-  expect(filesWith(directory, 'CREATE TABLE')).toEqual(['directory.sqlite']);
-  expect(filesWith(directory, body.text)).toEqual([]);
+  await directory.settled();
+  await directory[Symbol.asyncDispose]();
+  expect(filesWith(folder, 'CREATE TABLE')).toEqual(['directory.sqlite']);
+  expect(filesWith(folder, body.text)).toEqual([]);
+});
+
+test('the record still proves a contract whose private body was erased, and the erasure too', async () => {
+  await using directory = await openDirectory();
+  const node = await joinNode(directory, makeFarmer());
+  const { id, carried, body } = withSecret(node);
+  await directory.client.submitContract({ ...carried, body: body.text });
+  const { erasure, tenant: by } = erasureBy(tenant, id, body.digest);
+  await directory.client.eraseBody({ erasure, tenant: by });
+  await directory.settled();
+  const get = async (path: string): Promise<Uint8Array> =>
+    fetchBytes({ url: `${directory.url}/record/${path}` });
+  const policy = policyOf(textOf(await get('policy')));
+  const contract = untrustedPayload(carried.contract, 'contract');
+  const entries = [
+    entryOf(carried.contract.payloadType, contract, { node: node.id, seq: 1 }),
+    entryOf(erasure.payloadType, untrustedPayload(erasure, 'erasure')),
+  ];
+  for (const entry of entries) {
+    const proof = await get(`proof/${entry.digest}`);
+    expect(verdict(() => verifyTlogProof(proof, leafHashOf(entry), policy))).toBe('holds');
+  }
+  const shown = await get(`envelope/${entries[0]?.digest}`);
+  expect(textOf(shown)).toContain(carried.contract.payload);
+  expect(textOf(shown)).not.toContain(body.text);
 });

@@ -58,7 +58,6 @@ export function openSqlite({ path, grid, recorder }: SqliteOptions): Database {
     lead: async (signal, work) => work(signal),
     onChange: (listener) => listeners.push(listener),
     close: async () => {
-      if (!file.isOpen) return;
       while (queue.length > 0) flush();
       file.close();
     },

@@ -1,8 +1,9 @@
+import { bundleSchema } from '../../../src/identity/bundle.ts';
 import type { Prices } from '../../../src/capacity/price.ts';
 import type { NodeClass, Resources } from '../../../src/capacity/spec.ts';
 import { opensWith } from '../../../src/contract/checks/body.ts';
 import { type NodeKnowledge, verifyContract } from '../../../src/contract/verify.ts';
-import { type Envelope, envelopeSchema, parseEnvelope } from '../../../src/identity/envelope.ts';
+import { type Envelope, parseEnvelope } from '../../../src/identity/envelope.ts';
 import { fromBase64, utf8 } from '../../../src/lib/bytes.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import { parsePolicy } from '../../../src/record/policy.ts';
@@ -62,7 +63,7 @@ export function verdictOf(vector: Vector): string {
   try {
     const carried = {
       contract: parseEnvelope(utf8(text)),
-      tenant: envelopeSchema.parse(tenant),
+      tenant: bundleSchema.parse(tenant),
       body,
     };
     verifyContract(carried, () => knowledgeOf(vector), grid);
