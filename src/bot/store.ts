@@ -58,6 +58,8 @@ const savedDeploymentSchema = z.strictObject({
   deployedAtMs: z.int(),
   /** The ids of its contracts; what they say is read from the directory and checked again. */
   contracts: z.array(sha256Schema).min(1).max(64),
+  /** The node of each, for when no directory can be asked. */
+  nodes: z.record(sha256Schema, sha256Schema).optional(),
 });
 /** A deployment that this bot made: enough to find its contracts again. */
 export type SavedDeployment = z.infer<typeof savedDeploymentSchema>;

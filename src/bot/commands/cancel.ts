@@ -3,6 +3,7 @@ import { codeOf } from '../../lib/errors.ts';
 import { findDeployment, isLive } from '../deployments.ts';
 import { type Follow, followEnded, hasEnded, tell } from '../follow.ts';
 import { type Books, type Grid, type KnownContract, openBooks, openGrid } from '../grid.ts';
+import { cancelByLetter, leaveLetter } from '../record/letters.ts';
 import { readSelf, removeDeployment, type Self } from '../store.ts';
 import { shortId } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -11,7 +12,8 @@ import { answer, type World } from '../world.ts';
 export async function cancel(world: World, wanted: string): Promise<void> {
   const startedMs = world.nowMs();
   const self = await readSelf(world.home);
-  const grid = await openGrid(world);
+  const grid = await openGridUnlessSilent(world, { wanted, self });
+  if (grid === undefined) return;
   const books = openBooks(grid, self.identity.id);
   const found = await findDeployment(world, grid, { wanted, tenant: self.identity.id });
   const { id, name } = found;
@@ -24,6 +26,19 @@ export async function cancel(world: World, wanted: string): Promise<void> {
   await eraseBodies({ follow, grid, self }, known);
   await removeDeployment(world.home, id);
   answer(world, { id, name, ended: found.contracts }, `${name} (${id}) ended.\n`);
+}
+
+async function openGridUnlessSilent(
+  world: World,
+  wish: { readonly wanted: string; readonly self: Self },
+): Promise<Grid | undefined> {
+  try {
+    return await openGrid(world);
+  } catch (cause) {
+    if (!codeOf(cause).startsWith('HTTP_')) throw cause;
+    await cancelByLetter(world, { ...wish, cause });
+    return undefined;
+  }
 }
 
 /** The contracts that the directory knows; of the others it is told that they end by themselves. */
@@ -79,7 +94,10 @@ export async function cancelContracts(
       { grid: grid.name, contract: id, tenant: self.identity.id, node, atMs: world.nowMs() },
       self.keys.signing,
     );
-    await grid.client.cancelContract({ cancellation, tenant: self.document });
+    const letter = { cancellation, tenant: self.document };
+    await grid.client.cancelContract(letter);
+    // Should the directory keep it back, the node finds it there.
+    await leaveLetter(world, letter);
     tell(follow, { subject: `node ${shortId(node)}`, state: 'cancelled', because: '' });
   }
 }

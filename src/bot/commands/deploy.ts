@@ -17,6 +17,7 @@ import { type Standing, standingOf } from '../deployments.ts';
 import { BotError } from '../errors.ts';
 import { type Follow, followRunning, tell } from '../follow.ts';
 import { type Books, type Grid, type KnownNode, listNodes, openBooks, openGrid } from '../grid.ts';
+import { recordPolicy } from '../record/policy.ts';
 import { removeDeployment, readSelf, type Self, writeDeployment } from '../store.ts';
 import { openProgress, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -41,6 +42,8 @@ export async function deploy(world: World, { file, isDryRun }: DeployWish): Prom
   const values = await readSecrets(deployment, { file, environment: world.environment });
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
+  // Known from now on, also when the directory is not there to be asked.
+  await recordPolicy(world);
   const books = openBooks(grid, self.identity.id);
   const nowMs = world.nowMs();
   const plan = await planDeployment(world, { grid, books, self, deployment, values, nowMs });
@@ -184,6 +187,7 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
     name: deployment.name,
     deployedAtMs: world.nowMs(),
     contracts,
+    nodes: nodesOfAll([...signed, ...dropped]),
   });
   const sent: Sent[] = [];
   try {
@@ -202,8 +206,15 @@ async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sen
     name: deployment.name,
     deployedAtMs: world.nowMs(),
     contracts: ids,
+    nodes: nodesOfAll(signed),
   });
   return { id, sent };
+}
+
+function nodesOfAll(
+  contracts: readonly { readonly id: string; readonly node: string }[],
+): Record<string, string> {
+  return Object.fromEntries(contracts.map(({ id, node }) => [id, node]));
 }
 
 /** Sent again when no answer came: the directory knows a contract that it has already. */
