@@ -3,7 +3,7 @@ import { codeOf } from '../../lib/errors.ts';
 import { findDeployment, isLive } from '../deployments.ts';
 import { type Follow, followEnded, hasEnded, tell } from '../follow.ts';
 import { type Books, type Grid, type KnownContract, openBooks, openGrid } from '../grid.ts';
-import { cancelByLetter, leaveLetter } from '../record/letters.ts';
+import { cancelByLetter, leaveLetter } from './letters.ts';
 import { readSelf, removeDeployment, type Self } from '../store.ts';
 import { shortId } from '../terminal.ts';
 import { answer, type World } from '../world.ts';

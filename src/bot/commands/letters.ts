@@ -21,8 +21,8 @@ export async function leaveLetter(world: World, letter: Letter): Promise<number>
 
 /**
  * Ends a deployment while no directory answers: signed words in the witnesses' letter boxes, where
- * nodes look. Throws `BotError` when a word could be left nowhere, or `cause` when this bot does not
- * know the deployment's nodes.
+ * nodes look. Throws `BotError` when a word could be left nowhere, and `cause` when this bot knows
+ * no nodes of the deployment.
  */
 export async function cancelByLetter(
   world: World,
