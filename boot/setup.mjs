@@ -12,6 +12,7 @@ const SYSTEM_PACKAGES = {
   binutils: 'strip, for the Node that goes into the image',
   'ca-certificates': 'whom npm may trust',
   crun: 'tests that run containers on this kernel',
+  curl: "the stranger's check of the record, with nothing of ours",
   'debian-archive-keyring': 'the keys that sign Debian’s package index',
   'dhcpcd-base': 'tests that lease an address on this kernel',
   'dnsmasq-base': 'DHCP and TFTP for machines that boot',
