@@ -125,6 +125,16 @@ export async function writePolicy(home: Home, farm: SavedFarm, policy: Envelope)
   await writeText(home, join('policies', `${farm.name}.json`), `${JSON.stringify(policy)}\n`);
 }
 
+/** The newest terms that were signed here for a farm, whatever a directory shows. */
+export async function readTerms(home: Home, farm: SavedFarm): Promise<Envelope | undefined> {
+  return readJson(home, join('terms', `${farm.name}.json`), envelopeSchema);
+}
+
+/** Remembers a farm's terms. */
+export async function writeTerms(home: Home, farm: SavedFarm, terms: Envelope): Promise<void> {
+  await writeText(home, join('terms', `${farm.name}.json`), `${JSON.stringify(terms)}\n`);
+}
+
 /** Every deployment this bot knows of, newest first. */
 export async function readDeployments(home: Home): Promise<SavedDeployment[]> {
   const found = await readFolder(home, 'deployments', savedDeploymentSchema);

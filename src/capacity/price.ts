@@ -46,3 +46,21 @@ export function isSamePrices(a: Prices, b: Prices): boolean {
     a.networkMicros === b.networkMicros
   );
 }
+
+const WRITTEN = /^(?<whole>\d{1,4})(?:\.(?<part>\d{1,6}))?$/u;
+
+/** Millionths of what people write, such as `0.0125`; `undefined` when it is not written so. */
+export function parseMicros(text: string): number | undefined {
+  const { whole, part = '' } = WRITTEN.exec(text.trim())?.groups ?? {};
+  if (whole === undefined) return undefined;
+  const micros = Number(whole) * MICROS + Number(part.padEnd(6, '0'));
+  return micros <= PRICE_MICROS_MAX ? micros : undefined;
+}
+
+/** Millionths as people write them: `0.0125`, `3`. */
+export function formatMicros(micros: number): string {
+  const part = String(micros % MICROS)
+    .padStart(6, '0')
+    .replace(/0+$/u, '');
+  return `${Math.floor(micros / MICROS)}${part === '' ? '' : `.${part}`}`;
+}

@@ -38,6 +38,8 @@ export const wantsSchema = z.strictObject({
     .optional(),
   /** The latest receipt of every node that shares a znet with this one, with its identity. */
   peers: z.array(z.strictObject({ receipt: envelopeSchema, node: envelopeSchema })).max(4096),
+  /** What the node's farmer asks for its capacity, with the farmer's document. */
+  farmTerms: z.strictObject({ terms: envelopeSchema, farmer: bundleSchema }).optional(),
   /** How the node's farmer wants it updated, with the farmer's document. */
   updatePolicy: z.strictObject({ policy: envelopeSchema, farmer: bundleSchema }).optional(),
   questions: z.array(z.strictObject({ question: envelopeSchema, tenant: bundleSchema })).max(256),

@@ -21,6 +21,8 @@ export type Books = {
         readonly isJoined: boolean;
         readonly offerId: string;
         readonly prices: Prices;
+        /** Whether it asks by its farmer's newest terms; until it does, it is no offer. */
+        readonly isAsking: boolean;
         readonly total: Resources;
         /** What all other contracts have booked of this node. */
         readonly usedByOthers: Resources;
@@ -58,7 +60,7 @@ export function decideAdmission(
     grid: contract.grid,
     node: before?.node ?? node.id,
     nowMs: books.nowMs,
-    offers: new Map([[node.offerId, node.prices]]),
+    offers: new Map(node.isAsking ? [[node.offerId, node.prices]] : []),
     total: node.total,
     usedByOthers: node.usedByOthers,
     held: before && newest && { tenant: before.tenant, ...newest },

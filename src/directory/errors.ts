@@ -1,4 +1,5 @@
 import type { ArtifactError } from '../artifact/spec.ts';
+import type { TermsError } from '../capacity/farm/terms.ts';
 import type { OfferError } from '../capacity/verify.ts';
 import type { BodyError } from '../contract/checks/body.ts';
 import type { QuestionError } from '../contract/question.ts';
@@ -73,6 +74,7 @@ type Code =
   | ReceiptError['code']
   | QuestionError['code']
   | RolloutError['code']
+  | TermsError['code']
   | RequestError['code']
   | NameError['code']
   | MessageError['code'];
@@ -164,6 +166,8 @@ export const HTTP_STATUS = {
   ANSWER_MALFORMED: 400,
   POLICY_FOREIGN: 403,
   POLICY_OLD: 409,
+  TERMS_FOREIGN: 403,
+  TERMS_OLD: 409,
   TURN_FOREIGN: 403,
   TURN_STALE: 410,
   TURN_OLD: 409,

@@ -12,6 +12,7 @@ import { MiB, SECOND_MS } from '../lib/units.ts';
 import type { Refusal } from '../sdk/api.ts';
 import { addressKey, type Buckets } from './buckets.ts';
 import { RefusedError, statusOf } from './errors.ts';
+import { addCapacityRoutes } from './capacity/routes.ts';
 import { addMailboxRoutes, addNameRoutes } from './phonebook/routes.ts';
 import { type App, type Directory, tooMany } from './routes/app.ts';
 import { addContractRoutes, addReceiptRoutes } from './routes/contracts.ts';
@@ -86,6 +87,7 @@ function addRoutes(app: App, directory: Directory): void {
   addGridRoutes(app, directory);
   addFarmRoutes(app, directory);
   addNodeRoutes(app, directory);
+  addCapacityRoutes(app, directory);
   addFeedRoutes(app, directory);
   addContractRoutes(app, directory);
   addReceiptRoutes(app, directory);

@@ -1,5 +1,7 @@
 import type { Floor } from '../artifact/release/floor.ts';
-import type { Offer } from '../capacity/spec.ts';
+import type { CapacityWish } from '../capacity/search.ts';
+import type { Feature, NodeClass, Offer } from '../capacity/spec.ts';
+import type { VerifiedTerms } from '../capacity/farm/terms.ts';
 import type { AskedQuestion } from '../contract/question.ts';
 import type { Heartbeat, Receipt } from '../contract/receipt.ts';
 import type { Answer } from '../contract/spec.ts';
@@ -45,6 +47,17 @@ export type NodeEntry = {
   readonly nowMs: number;
 };
 
+/** What is asked of a node's capacity; zero, nothing or false does not matter. */
+export type CapacitySearch = CapacityWish & {
+  readonly country?: string | undefined;
+  readonly farm?: string | undefined;
+  readonly class?: NodeClass | undefined;
+  readonly features: readonly Feature[];
+  readonly isOnline: boolean;
+  /** The most that what is asked for may cost an hour, in millionths. */
+  readonly hourMicrosMax?: number | undefined;
+};
+
 export type ContractFilter = {
   readonly tenant?: string | undefined;
   readonly node?: string | undefined;
@@ -71,6 +84,15 @@ export type Store = {
     nowMs: number,
   ) => Promise<void>;
   readonly farms: (page: Page) => Promise<PageOf<FarmAnswer>>;
+
+  readonly farm: (id: string) => Promise<FarmAnswer | undefined>;
+  readonly putTerms: (terms: Carried<VerifiedTerms>, farmer: IdentityBundle) => Promise<void>;
+  /** The joined nodes that have what is asked for. */
+  readonly capacity: (
+    search: CapacitySearch,
+    page: Page,
+    nowMs: number,
+  ) => Promise<PageOf<NodeAnswer>>;
 
   /** The document of a farm's farmer, or `undefined` when there is no such farm. */
   readonly farmer: (farm: string) => Promise<IdentityBundle | undefined>;

@@ -45,6 +45,7 @@ export type PayloadKind =
   | 'time'
   | 'boot-answer'
   | 'update-policy'
+  | 'farm-terms'
   | 'turn'
   | 'turn-answer'
   | 'name'

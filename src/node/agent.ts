@@ -1,4 +1,3 @@
-import type { NodeClass, Resources } from '../capacity/spec.ts';
 import type { Prices } from '../capacity/price.ts';
 import { opensWith } from '../contract/checks/body.ts';
 import type { ContractStore } from '../contract/store.ts';
@@ -12,6 +11,8 @@ import type { AgentConsole } from './bringup/console.ts';
 import type { Directory, Patience } from './bringup/directory.ts';
 import type { Self } from './bringup/identity.ts';
 import { type ClockParts, meetDirectory, register, syncClock } from './bringup/registration.ts';
+import type { OfferHolder } from './capacity/offer.ts';
+import { askByTerms, type TermsHolder } from './capacity/terms.ts';
 import { type Holdings, openHoldings } from './holdings.ts';
 import { type ImagesParts, openImages } from './images.ts';
 import type { Drivers } from './loop/observation.ts';
@@ -33,14 +34,10 @@ const STEP_MS_MAX = 2 * MINUTE_MS;
 export type AgentParts = {
   readonly grid: string;
   readonly self: Self;
-  /** SHA-256 of the payload of the node's offer, and what it holds. */
-  readonly offer: {
-    readonly id: string;
-    readonly prices: Prices;
-    readonly total: Resources;
-    readonly class: NodeClass;
-  };
-  readonly registration: NodeBody;
+  /** What the node offers, and what its farmer asks for that. */
+  readonly offer: OfferHolder;
+  readonly terms: TermsHolder;
+  readonly registration: Omit<NodeBody, 'offer'>;
   readonly directory: Directory;
   /** The directory's id out of the signed release. */
   readonly directoryId: string;
@@ -125,14 +122,16 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const node = self.identity.id;
   let { isSynced } = parts.clock;
   const { onBad, onTrouble } = tellers(parts);
-  const { id, ...own } = offer;
+  const { total, class: nodeClass, current } = offer;
+  const standing = (): ReadonlyMap<string, Prices> =>
+    new Map([[current().id, current().offer.prices]]);
+  const own = { node, total, class: nodeClass, standing };
   const calm = { take: async (): Promise<void> => undefined };
   const watch = await openWatchOf(parts, () => {
     calm.take().catch((error: unknown) => onTrouble('wants', error));
   });
   const opens = opensWith(self.keys.sealing.secretKey);
-  const known = { store, grid, node, offer: id, ...own, watch, opens };
-  const holdings = await openHoldings({ ...known, onBad });
+  const holdings = await openHoldings({ store, grid, ...own, watch, opens, onBad });
   const { directory } = parts;
   const follower = openFollower({ watch, directory, steady: parts.clock.steady, onTrouble });
   const wake = (): void => loop.wake();
@@ -184,7 +183,7 @@ async function openWatchOf(parts: AgentParts, onCalm: () => void): Promise<Recor
 
 /** Meets the directory, sets the clock, registers, and then reports and picks up side by side. */
 async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): Promise<void> {
-  const { directory, directoryId, grid, registration, chance, sleep } = parts;
+  const { directory, directoryId, grid, chance, sleep } = parts;
   const patience: Patience = { say: parts.console.say, chance, sleep };
   const { identity } = await meetDirectory({ directory, id: directoryId, patience }, signal);
   const setTime = async (): Promise<string> => {
@@ -194,8 +193,12 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
     core.trustClock();
     return `was off by ${formatDuration(Math.abs(offMs))}`;
   };
+  const tell = async (): Promise<string> => {
+    const body = { ...parts.registration, offer: parts.offer.current().envelope };
+    return register({ directory, body, patience }, signal);
+  };
   const join = async (): Promise<void> => {
-    const farm = await register({ directory, body: registration, patience }, signal);
+    const farm = await tell();
     parts.console.reached('registered', `node=${parts.self.identity.id} farm=${farm}`);
     await parts.keepFloor();
   };
@@ -211,6 +214,7 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
   const onWants = async (wants: Wants): Promise<void> => {
     await core.take(wants);
     await turns.take(wants);
+    if (await askByTerms({ ...parts, onBad: tellers(parts).onBad }, wants)) await tell();
     await answer(wants);
   };
   const pickup = { ...patience, feed: feedOf(parts), onWants, onRefused: join };

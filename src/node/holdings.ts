@@ -55,10 +55,8 @@ export type HoldingsParts = {
   readonly store: ContractStore;
   readonly grid: string;
   readonly node: string;
-  /** SHA-256 of the payload of the offer that this node makes now. */
-  readonly offer: string;
-  /** What that offer asks. */
-  readonly prices: Prices;
+  /** What the offer that this node makes now asks, by the SHA-256 of its payload. */
+  readonly standing: () => ReadonlyMap<string, Prices>;
   readonly total: Resources;
   /** The class of this boot. */
   readonly class: NodeClass;
@@ -246,7 +244,7 @@ class Ledger implements Holdings {
   }
 
   #knowledge(contract: SignedContract): Omit<NodeKnowledge, 'nowMs' | 'record'> {
-    const { grid, node, offer, prices, total, opens, class: nodeClass } = this.#parts;
+    const { grid, node, standing, total, opens, class: nodeClass } = this.#parts;
     const others = [...this.held.values()].filter(({ id }) => id !== contract.id);
     const usedByOthers = others.reduce(
       (sum, { resources }) => addResources(sum, resources),
@@ -257,7 +255,7 @@ class Ledger implements Holdings {
     return {
       grid,
       node,
-      offers: new Map([[offer, prices]]),
+      offers: standing(),
       total,
       usedByOthers,
       held,

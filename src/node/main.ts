@@ -5,8 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { observeBoot } from '../capacity/observe-boot.ts';
 import type { BootRecord } from '../artifact/spec.ts';
 import { observeInventory } from '../capacity/observe.ts';
-import { type Offer, resourcesOf } from '../capacity/spec.ts';
-import { FREE } from '../capacity/price.ts';
+import { NO_TERMS } from '../capacity/farm/terms.ts';
 import { capacityOf, featuresOf, hardwareOf } from '../capacity/status.ts';
 import { containerDriver } from '../container/apply.ts';
 import type { OpenSecret } from '../container/apply-secrets.ts';
@@ -33,7 +32,8 @@ import { type Directory, openDirectory } from './bringup/directory.ts';
 import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
-import { renewOffer, type SignedOffer } from './bringup/offer.ts';
+import { openOffer, type OfferContent } from './capacity/offer.ts';
+import { openTerms } from './capacity/terms.ts';
 import { openFloor } from './boot/floor.ts';
 import { countStart, openClock } from './boot/start.ts';
 import { openSequence } from './bringup/sequence.ts';
@@ -104,27 +104,22 @@ async function gather(ground: Ground): Promise<AgentParts> {
   const own = await ownClassOf(boot);
   if (own.answeredMs !== null) console.say(`TPM answered in ${own.answeredMs} ms`);
   console.reached('class', own.because === '' ? own.class : `${own.class}: ${own.because}`);
-  const offer = await renewOffer({
-    path: `${folder}/offer.json`,
-    self: self.identity,
-    signer: self.keys.signing,
-    content: await countCapacity(ground, self, own),
-  });
-  const { cru, mruBytes, sruBytes } = offer.offer.capacity;
-  console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
   const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
   const { token, farmer } = boot.media;
-  const policy = await openPolicy({
-    path: `${folder}/update-policy.json`,
-    grid,
-    token,
-    farmer,
-    onBad: (what, error) => console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`),
-  });
-  const update = await openUpdateOf(ground, {
-    folder,
-    policyVersion: policy.current()?.version ?? 0,
-  });
+  const { policy, terms } = await openWords(ground, folder);
+  const offer = await openOffer(
+    {
+      path: `${folder}/offer.json`,
+      self: self.identity,
+      signer: self.keys.signing,
+      content: await countCapacity(ground, self, own),
+    },
+    terms.current() ?? NO_TERMS,
+  );
+  const { cru, mruBytes, sruBytes } = offer.current().offer.capacity;
+  console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
+  const policyVersion = policy.current()?.version ?? 0;
+  const update = await openUpdateOf(ground, { folder, policyVersion });
   return {
     grid,
     self,
@@ -134,9 +129,10 @@ async function gather(ground: Ground): Promise<AgentParts> {
     sleep,
     chance: Math.random,
     log,
-    offer: ownOffer(offer, own),
+    offer,
+    terms,
     attest: own.attest,
-    registration: { identity: self.document, token, farmer, offer: offer.envelope },
+    registration: { identity: self.document, token, farmer },
     directory: directoryOf(ground),
     directoryId: directory.identity,
     store: await openContractStore(`${folder}/contracts`),
@@ -154,9 +150,18 @@ async function gather(ground: Ground): Promise<AgentParts> {
   };
 }
 
-function ownOffer({ id, offer }: SignedOffer, own: OwnClass): AgentParts['offer'] {
-  const { prices, capacity } = offer;
-  return { id, prices, total: resourcesOf(capacity), class: own.class };
+/** What the farmer signed for this node, as far as the node heard of it. */
+async function openWords({ boot, console }: Ground, folder: string) {
+  const parts = {
+    ...boot.media,
+    grid: boot.grid.grid,
+    onBad: (what: string, error: unknown) =>
+      console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`),
+  };
+  return {
+    policy: await openPolicy({ ...parts, path: `${folder}/update-policy.json` }),
+    terms: await openTerms({ ...parts, path: `${folder}/farm-terms.json` }),
+  };
 }
 
 function directoryOf({ boot, ending }: Ground): Directory {
@@ -180,7 +185,7 @@ async function countCapacity(
   { boot, disk }: Ground,
   self: Self,
   own: OwnClass,
-): Promise<Omit<Offer, 'version'>> {
+): Promise<OfferContent> {
   const inventory = await observeInventory(disk.path === null ? null : disk.disk);
   return {
     grid: boot.grid.grid,
@@ -188,8 +193,6 @@ async function countCapacity(
     capacity: capacityOf(inventory),
     class: own.class,
     endorsement: own.endorsement,
-    prices: FREE,
-    termsVersion: 0,
     features: featuresOf(inventory, own.endorsement !== null),
     hardware: hardwareOf(inventory),
   };

@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { METADATA_BYTES_MAX, ROOT_ROTATIONS_MAX } from '../artifact/release/metadata.ts';
 import { MEASUREMENTS_BYTES_MAX } from '../attestation/spec.ts';
-import { capacitySchema, resourcesSchema } from '../capacity/spec.ts';
+import {
+  capacitySchema,
+  classSchema,
+  featureSchema,
+  FEATURES,
+  resourcesSchema,
+} from '../capacity/spec.ts';
+import { locationSchema } from '../capacity/farm/terms.ts';
+import { countrySchema } from '../capacity/farm/countries.ts';
 import { bodySchema } from '../contract/checks/body.ts';
 import { heartbeatSchema } from '../contract/receipt.ts';
 import { bundleSchema } from '../identity/bundle.ts';
@@ -30,6 +38,35 @@ export const pageQuery = z.strictObject({
   cursor: cursorSchema.default(0),
   limit: z.coerce.number().int().min(1).max(PAGE_ITEMS_MAX).default(50),
 });
+/** A number in a query, from 0, which asks for nothing. */
+const wishSchema = (most: number) => z.coerce.number().int().min(0).max(most);
+const TiB = 1024 ** 4;
+/** What a node shall have free, and be; what is not said does not matter. */
+export const capacityQuery = pageQuery.extend({
+  cpuMillis: wishSchema(4_096_000).default(0),
+  memoryBytes: wishSchema(1024 * TiB).default(0),
+  ssdBytes: wishSchema(1024 * TiB).default(0),
+  hddBytes: wishSchema(1024 * TiB).default(0),
+  country: countrySchema.optional(),
+  farm: sha256Schema.optional(),
+  /** The lowest class; `attested` only as long as it is proven. */
+  class: classSchema.optional(),
+  /** Names with commas between; a node has to have them all. */
+  features: z
+    .string()
+    .max(200)
+    .default('')
+    .transform((text) => text.split(',').filter((name) => name !== ''))
+    .pipe(z.array(featureSchema).max(FEATURES.length)),
+  /** Whether it has to have been heard of in the last minutes. */
+  isOnline: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true'),
+  /** The most that what is asked for may cost an hour, in millionths of the grid's unit. */
+  hourMicrosMax: wishSchema(1_000_000_000_000).optional(),
+});
+
 export const contractsQuery = pageQuery.extend({
   tenant: sha256Schema.optional(),
   node: sha256Schema.optional(),
@@ -125,6 +162,8 @@ export const farmAnswer = z.object({
   name: z.string(),
   farmer: sha256Schema,
   farm: envelopeSchema,
+  /** Place, prices and payout, as the farmer signed them; `null` before the first. */
+  terms: envelopeSchema.nullable(),
 });
 export type FarmAnswer = z.infer<typeof farmAnswer>;
 export const farmsAnswer = pageOf(farmAnswer);
@@ -154,6 +193,8 @@ export const proofSchema = z.object({
 export type Proof = z.infer<typeof proofSchema>;
 
 export const nodeAnswer = registrationAnswer.extend({
+  /** Where its farmer says that its farm is. */
+  location: locationSchema.nullable(),
   identity: envelopeSchema,
   offer: envelopeSchema,
   /** What a contract names as its `offer`. */

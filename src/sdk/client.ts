@@ -17,6 +17,7 @@ import {
   queryOf,
   type Wish,
 } from './calls.ts';
+import { farmCalls } from './farms.ts';
 import { phonebookCalls } from './phonebook.ts';
 import { readEvents } from './events.ts';
 import { verifyTime } from './time.ts';
@@ -64,12 +65,7 @@ export function openClient(options: ClientOptions) {
     release: async () => get('/v1/release', api.releaseAnswer),
     putIdentity: async (identity: IdentityBundle) => post('/v1/identities', identity, api.idAnswer),
     identity: async (id: string) => get(`/v1/identities/${id}`, bundleSchema),
-    createFarm: async (body: { farm: Envelope; farmer: IdentityBundle }) =>
-      post('/v1/farms', body, api.idAnswer),
-    farms: async (page: PageWish = {}) => get(`/v1/farms${queryOf(page)}`, api.farmsAnswer),
-    putUpdatePolicy: async (farm: string, policy: Envelope) =>
-      post(`/v1/farms/${farm}/policy`, policy, api.idAnswer),
-    updates: async (farm: string) => get(`/v1/farms/${farm}/updates`, api.updatesAnswer),
+    ...farmCalls({ get, post }),
     /** Asks for a node's turn; the answer is signed by the directory. */
     takeTurn: async (node: string, wish: Envelope) =>
       post(`/v1/nodes/${node}/turn`, wish, envelopeSchema),

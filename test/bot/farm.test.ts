@@ -72,3 +72,33 @@ test.each([
   expect(ran.err).toMatch(sentence);
   expect(ran).toMatchObject({ code: 2, out: '' });
 });
+
+test('place, prices and payout are signed, one after the other, and stay', async () => {
+  expect((await farm('terms')).out).toBe(
+    'Farm attic has no terms: its place is not told, and its capacity is free.\n',
+  );
+  await farm('terms', '--country', 'be', '--city', 'Ghent', '--at', '51.05,3.72');
+  const { out } = await farm('terms', '--compute', '0.0125', '--payout', 'addr:1');
+  expect(out).toBe(
+    'Farm:     attic, terms version 2\nPlace:    BE, Ghent (51.1, 3.7)\nPaid to:  addr:1\n' +
+      'Compute:  0.0125 a CU and hour\nStorage:  0 an SU and hour\nNetwork:  0 an NU (GB)\n',
+  );
+  const moved = await farm('terms', '--country', 'KE', '--json');
+  const { terms } = JSON.parse(moved.out) as { terms: unknown };
+  expect(terms).toMatchObject({
+    version: 3,
+    location: { country: 'KE', city: null, at: null },
+    prices: { computeHourMicros: 12_500 },
+  });
+});
+
+test.each([
+  [['--country', 'Belgium'], 'not a country code of ISO 3166, such as BE'],
+  [['--at', 'here'], '"here" is no place; write latitude and longitude: 51.1,3.7.'],
+  [['--compute', 'much'], '"much" is no price; write one such as 0.0125, up to 1000.'],
+  [['--payout', 'a b'], 'letters, digits and : . _ -, 128 at most'],
+])('terms written %j are refused with what to write', async (args, sentence) => {
+  const { code, err } = await farm('terms', ...args);
+  expect(code).toBe(2);
+  expect(err).toContain(sentence);
+});

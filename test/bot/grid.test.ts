@@ -62,6 +62,7 @@ function nodeSaid(over: Partial<NodeAnswer> = {}): NodeAnswer {
     id: node.id,
     state: 'joined',
     farm: null,
+    location: null,
     identity: node.document,
     offer: offerOf(node),
     offerId: 'ff'.repeat(32),

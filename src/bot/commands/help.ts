@@ -47,6 +47,17 @@ Give one file to the boot media of each node. A token works once, for your farm 
 its time. Without --take-blank-disks a node writes to no disk and keeps everything in memory.
 `;
 
+export const FARM_TERMS = `
+Examples:
+  $ zos farm terms
+  $ zos farm terms --country BE --city Ghent --at 51.1,3.7
+  $ zos farm terms --compute 0.0125 --storage 0.004 --network 0.01 --payout ADDRESS
+
+Your nodes check your signature, put the prices in their offers, and sign those: no directory can
+change a price. A new price is for contracts from then on; what was agreed to before stays. What you
+do not name stays as you signed it last; until you sign a price, capacity is free.
+`;
+
 export const FARM_UPDATES = `
 Examples:
   $ zos farm updates

@@ -5,6 +5,7 @@ import { parseDuration } from '../deployment/units.ts';
 import type { World } from '../world.ts';
 import { createFarm, makeTokens } from './farm.ts';
 import { resumeRollout, stopRollout } from './rollout.ts';
+import { farmTerms, type TermsWish } from './terms.ts';
 import { farmUpdates } from './updates.ts';
 
 /** The commands of a farmer. */
@@ -38,7 +39,24 @@ export function addFarm(program: Command, world: () => World): void {
         folder: options.out,
       }),
     );
+  addTerms(farm, world);
   addUpdates(farm, world);
+}
+
+function addTerms(farm: Command, world: () => World): void {
+  farm
+    .command('terms')
+    .description('where a farm is, what its capacity costs, and where you are paid')
+    .option('--country <code>', 'sign its country: two letters, such as BE')
+    .option('--city <name>', 'sign its city')
+    .option('--at <lat,long>', 'sign its place, kept to a tenth of a degree')
+    .option('--payout <address>', 'sign where you are paid')
+    .option('--compute <price>', 'sign what a compute unit costs an hour, such as 0.0125')
+    .option('--storage <price>', 'sign what a storage unit costs an hour')
+    .option('--network <price>', 'sign what a network unit costs, a GB in or out')
+    .option('--farm <name>', 'which farm, when you have several')
+    .addHelpText('after', help.FARM_TERMS)
+    .action((options: TermsWish) => farmTerms(world(), options));
 }
 
 function addUpdates(farm: Command, world: () => World): void {

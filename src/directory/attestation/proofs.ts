@@ -1,6 +1,7 @@
 import { countedClass } from '../../capacity/class.ts';
 import type { NodeClass } from '../../capacity/spec.ts';
 import type { Proof } from '../../sdk/api.ts';
+import { indexProof } from '../capacity/table.ts';
 import { one, run, type Row, type Work } from '../database/work.ts';
 import { jsonIn, textIn } from '../sql/rows.ts';
 
@@ -11,6 +12,7 @@ export function* putProof(node: string, proof: Proof): Work<void> {
      ON CONFLICT (node) DO UPDATE SET proof = excluded.proof`,
     { node, proof: JSON.stringify(proof) },
   );
+  yield* indexProof(node, proof);
 }
 
 /** What became of it, as long as the node still makes the offer that was proven. */

@@ -68,9 +68,41 @@ CREATE TABLE nodes (
   capacity TEXT NOT NULL,
   prices TEXT NOT NULL,
   class TEXT NOT NULL,
+  terms_version INTEGER NOT NULL,
   revision INTEGER NOT NULL DEFAULT 1,
   record_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+CREATE TABLE farm_terms (
+  farm TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  country TEXT NOT NULL,
+  location TEXT NOT NULL,
+  bundle TEXT NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE capacity (
+  seq INTEGER PRIMARY KEY,
+  farm INTEGER,
+  country TEXT NOT NULL,
+  class INTEGER NOT NULL,
+  proven_until_ms INTEGER NOT NULL,
+  cpu_millis INTEGER NOT NULL,
+  memory_bytes INTEGER NOT NULL,
+  ssd_bytes INTEGER NOT NULL,
+  hdd_bytes INTEGER NOT NULL,
+  free_cpu_millis INTEGER NOT NULL,
+  free_memory_bytes INTEGER NOT NULL,
+  free_ssd_bytes INTEGER NOT NULL,
+  compute_price INTEGER NOT NULL,
+  storage_price INTEGER NOT NULL,
+  network_price INTEGER NOT NULL,
+  features INTEGER NOT NULL,
+  online_until_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX capacity_by_farm ON capacity (farm, seq);
+CREATE INDEX capacity_by_country ON capacity (country, seq);
 
 CREATE TABLE proofs (
   node TEXT PRIMARY KEY,

@@ -22,13 +22,15 @@ import {
   type LifeVersion,
 } from '../life.ts';
 import type { Carried } from '../store.ts';
+import { indexBooked } from '../capacity/table.ts';
+import { termsVersionOf } from '../capacity/terms.ts';
 import { classIn } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { keepBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
 import { keepBundle, putIdentity } from './identities.ts';
-import { bookedIn, jsonIn, numberIn, textIn } from './rows.ts';
+import { bookedIn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
 
 type Entry = {
@@ -91,6 +93,8 @@ function* booksFor({ contract, nowMs }: Entry, before: Row | undefined): Work<Bo
       isJoined: row['farm'] !== null,
       offerId: textIn(row, 'offer_id'),
       prices: jsonIn(row, 'prices') as Prices,
+      isAsking:
+        numberIn(row, 'terms_version') >= (yield* termsVersionOf(textOrNullIn(row, 'farm'))),
       total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
       usedByOthers: yield* bookedIn('node = :node AND id <> :id', { node, id }),
       class: yield* classIn(row, nowMs),
@@ -174,6 +178,7 @@ export function* saveLife({ id }: { readonly id: string }, life: Life): Work<voi
       end: Math.max(0, ...versions.map(({ notAfterMs }) => notAfterMs)),
     },
   );
+  yield* indexBooked({ contract: id });
 }
 
 type Appended = {

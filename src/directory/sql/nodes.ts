@@ -1,16 +1,16 @@
-import type { Capacity, Offer } from '../../capacity/spec.ts';
+import type { Offer } from '../../capacity/spec.ts';
 import type { Heartbeat } from '../../contract/receipt.ts';
 import { type Farm, FarmError, type Named } from '../../identity/farm.ts';
-import type { FarmAnswer, NodeAnswer, Registration } from '../../sdk/api.ts';
+import type { FarmAnswer, Registration } from '../../sdk/api.ts';
 import { RefusedError } from '../errors.ts';
 import { followTurns } from '../rollout/turns.ts';
 import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';
-import { proofOf } from '../attestation/proofs.ts';
+import { indexOffer, placeNodes } from '../capacity/table.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { recordOf } from '../record/append.ts';
 import { putIdentity, refuseOld } from './identities.ts';
-import { bookedIn, envelopeIn, jsonIn, numberIn, pageOf, textIn, textOrNullIn } from './rows.ts';
+import { envelopeIn, numberIn, pageOf, textIn, textOrNullIn } from './rows.ts';
 
 /** Keeps a farm under its hash. */
 export function* putFarm(
@@ -28,16 +28,27 @@ export function* putFarm(
 
 /** One page of all farms, oldest first. */
 export function* farmsOf(page: Page): Work<PageOf<FarmAnswer>> {
-  const rows = yield* all(
-    'SELECT * FROM farms WHERE seq > :cursor ORDER BY seq LIMIT :limit + 1',
-    page,
-  );
-  return pageOf(rows, page, (row) => ({
+  const rows = yield* all(`${FARMS} WHERE f.seq > :cursor ORDER BY f.seq LIMIT :limit + 1`, page);
+  return pageOf(rows, page, farmIn);
+}
+
+/** One farm by its id. */
+export function* farmOf(id: string): Work<FarmAnswer | undefined> {
+  const row = yield* one(`${FARMS} WHERE f.id = :id`, { id });
+  return row === undefined ? undefined : farmIn(row);
+}
+
+const FARMS = `SELECT f.*, t.envelope AS terms FROM farms f
+  LEFT JOIN farm_terms t ON t.farm = f.id`;
+
+function farmIn(row: Row): FarmAnswer {
+  return {
     id: textIn(row, 'id'),
     name: textIn(row, 'name'),
     farmer: textIn(row, 'farmer'),
     farm: envelopeIn(row, 'envelope'),
-  }));
+    terms: row['terms'] === null ? null : envelopeIn(row, 'terms'),
+  };
 }
 
 /** Registers a node, or takes its newer offer; a token counts once, for the node that used it. */
@@ -52,6 +63,7 @@ export function* registerNode(transaction: Transaction, entry: NodeEntry): Work<
     transaction.touch(id);
   } else if (farm !== before['farm']) {
     yield* run('UPDATE nodes SET farm = :farm WHERE id = :id', { farm, id });
+    yield* placeNodes({ node: id });
   }
   return { id, state: farm === null ? 'waiting-for-farmer' : 'joined', farm };
 }
@@ -102,11 +114,13 @@ function isNewer(before: Row, offer: Named<Offer>): boolean {
 function* putNode(farm: string | null, offer: Carried<Named<Offer>>): Work<void> {
   const { value, envelope } = offer;
   yield* run(
-    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, prices, class)
-     VALUES (:id, :farm, :offerId, :version, :offer, :capacity, :prices, :class)
+    `INSERT INTO nodes (id, farm, offer_id, offer_version, offer, capacity, prices, class,
+       terms_version)
+     VALUES (:id, :farm, :offerId, :version, :offer, :capacity, :prices, :class, :termsVersion)
      ON CONFLICT (id) DO UPDATE SET farm = excluded.farm, offer_id = excluded.offer_id,
        offer_version = excluded.offer_version, offer = excluded.offer,
-       capacity = excluded.capacity, prices = excluded.prices, class = excluded.class`,
+       capacity = excluded.capacity, prices = excluded.prices, class = excluded.class,
+       terms_version = excluded.terms_version`,
     {
       id: value.node,
       farm,
@@ -116,8 +130,10 @@ function* putNode(farm: string | null, offer: Carried<Named<Offer>>): Work<void>
       capacity: JSON.stringify(value.capacity),
       prices: JSON.stringify(value.prices),
       class: value.class,
+      termsVersion: value.termsVersion,
     },
   );
+  yield* indexOffer(value);
 }
 
 /** Whether there are entries for a node that it has not said it saw: it is shown them again. */
@@ -157,45 +173,4 @@ export function* putHeartbeat(
   throw new RefusedError('HEARTBEAT_OLD', 'A later heartbeat of this node is here already.', {
     facts: { seq: numberIn(newest, 'seq') },
   });
-}
-
-const NODES = `SELECT n.*, i.envelope AS identity, h.last_seen_ms, h.payload, h.envelope
-  FROM nodes n JOIN identities i ON i.id = n.id LEFT JOIN heartbeats h ON h.node = n.id`;
-
-/** One node as everybody sees it. */
-export function* nodeOf(id: string): Work<NodeAnswer | undefined> {
-  const row = yield* one(`${NODES} WHERE n.id = :id`, { id });
-  return row === undefined ? undefined : yield* nodeIn(row);
-}
-
-/** One page of all nodes, oldest first. */
-export function* nodesOf(page: Page): Work<PageOf<NodeAnswer>> {
-  const rows = yield* all(`${NODES} WHERE n.seq > :cursor ORDER BY n.seq LIMIT :limit + 1`, page);
-  const items: NodeAnswer[] = [];
-  for (const row of rows.slice(0, page.limit)) items.push(yield* nodeIn(row));
-  return { ...pageOf(rows, page, () => undefined), items };
-}
-
-function* nodeIn(row: Row): Work<NodeAnswer> {
-  const id = textIn(row, 'id');
-  const farm = textOrNullIn(row, 'farm');
-  return {
-    id,
-    state: farm === null ? 'waiting-for-farmer' : 'joined',
-    farm,
-    identity: envelopeIn(row, 'identity'),
-    offer: envelopeIn(row, 'offer'),
-    offerId: textIn(row, 'offer_id'),
-    capacity: jsonIn(row, 'capacity') as Capacity,
-    used: yield* bookedIn('node = :id', { id }),
-    proof: yield* proofOf(id, textIn(row, 'offer_id')),
-    heartbeat:
-      row['payload'] === null
-        ? null
-        : {
-            lastSeenMs: numberIn(row, 'last_seen_ms'),
-            envelope: envelopeIn(row, 'envelope'),
-            payload: jsonIn(row, 'payload') as Heartbeat,
-          },
-  };
 }

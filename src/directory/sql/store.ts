@@ -1,4 +1,5 @@
 import { putProof } from '../attestation/proofs.ts';
+import { capacityStore } from '../capacity/store.ts';
 import type { Database } from '../database/database.ts';
 import { sweepMessages } from '../phonebook/mailboxes.ts';
 import { phonebookStore } from '../phonebook/store.ts';
@@ -11,7 +12,7 @@ import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
 import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
-import { farmsOf, nodeOf, nodesOf, putFarm, putHeartbeat, registerNode } from './nodes.ts';
+import { farmsOf, putFarm, putHeartbeat, registerNode } from './nodes.ts';
 import { identityOf, putIdentity } from './identities.ts';
 import { answerOf, ask, claimNonce, putAnswer, sweepQuestions } from './questions.ts';
 import { putReceipt } from './receipts.ts';
@@ -33,14 +34,13 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
         yield* putFarm(transaction, farm);
       }),
     farms: async (page) => read(farmsOf(page)),
+    ...capacityStore(database),
     farmer: async (farm) => read(farmerOf(farm)),
     putUpdatePolicy: async (policy, farmer) =>
       write((transaction) => putUpdatePolicy(transaction, policy, farmer)),
     takeTurn: async (wish, nowMs) => write(() => takeTurn(wish, nowMs)),
     updates: async (farm) => read(updatesOf(farm)),
     registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
-    node: async (id) => read(nodeOf(id)),
-    nodes: async (page) => read(nodesOf(page)),
     putProof: async (node, proof) => note(() => putProof(node, proof)),
     putHeartbeat: async (heartbeat, nowMs) =>
       note((transaction) => putHeartbeat(transaction, heartbeat, nowMs)),

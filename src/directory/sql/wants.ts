@@ -3,6 +3,7 @@ import { PASSED_MAX, type Wants } from '../../contract/wants.ts';
 import { payloadTypeOf } from '../../identity/envelope.ts';
 import { KiB, MiB } from '../../lib/units.ts';
 import { all, one, type Row, type Work } from '../database/work.ts';
+import { carriedTermsOf } from '../capacity/terms.ts';
 import { entryIn, publishedHead } from '../record/head.ts';
 import type { Place, PlacedWants } from '../record/proofs.ts';
 import { carriedPolicyOf } from '../rollout/policies.ts';
@@ -42,7 +43,7 @@ export function* wantsOf(node: string, nowMs: number): Work<PlacedWants | undefi
       carried: [...contracts, ...cancellations],
     }),
     peers: yield* peersOf(node),
-    ...(yield* policyFor(node)),
+    ...(yield* wordsFor(node)),
     questions: yield* questionsOf(node, nowMs),
   };
 }
@@ -116,10 +117,16 @@ function* questionsOf(node: string, nowMs: number): Work<Wants['questions']> {
   }));
 }
 
-function* policyFor(node: string): Work<Pick<Wants, 'updatePolicy'>> {
+/** What the node's farmer signed for it. */
+function* wordsFor(node: string): Work<Pick<Wants, 'updatePolicy' | 'farmTerms'>> {
   const row = yield* one('SELECT farm FROM nodes WHERE id = :node', { node });
-  const updatePolicy = yield* carriedPolicyOf(row === undefined ? null : textOrNullIn(row, 'farm'));
-  return updatePolicy === undefined ? {} : { updatePolicy };
+  const farm = row === undefined ? null : textOrNullIn(row, 'farm');
+  const updatePolicy = yield* carriedPolicyOf(farm);
+  const farmTerms = yield* carriedTermsOf(farm);
+  return {
+    ...(updatePolicy === undefined ? {} : { updatePolicy }),
+    ...(farmTerms === undefined ? {} : { farmTerms }),
+  };
 }
 
 /** The version that the node holds, to start from, and the one that waits for its word. */

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Offer } from '../../../src/capacity/spec.ts';
 import { openSelf } from '../../../src/node/bringup/identity.ts';
 import { FREE } from '../../../src/capacity/price.ts';
-import { renewOffer } from '../../../src/node/bringup/offer.ts';
+import { renewOffer } from '../../../src/node/capacity/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { GRID } from '../../support/contracts.ts';
 import { CAPACITY } from '../../support/directory.ts';

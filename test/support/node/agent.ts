@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Resources, resourcesOf } from '../../../src/capacity/spec.ts';
+import type { Resources } from '../../../src/capacity/spec.ts';
 import { openContractStore } from '../../../src/contract/store.ts';
 import type { Heartbeat } from '../../../src/contract/receipt.ts';
 import type { Envelope } from '../../../src/identity/envelope.ts';
@@ -11,7 +11,8 @@ import type { OwnClass } from '../../../src/node/bringup/attestation.ts';
 import { openConsole } from '../../../src/node/bringup/console.ts';
 import { openDirectory } from '../../../src/node/bringup/directory.ts';
 import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
-import { renewOffer, type SignedOffer } from '../../../src/node/bringup/offer.ts';
+import { type OfferHolder, openOffer, type SignedOffer } from '../../../src/node/capacity/offer.ts';
+import { openTerms, type TermsHolder } from '../../../src/node/capacity/terms.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
 import { utf8 } from '../../../src/lib/bytes.ts';
@@ -76,9 +77,9 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
     logs: before?.logs ?? new Map<string, string>(),
     token: before?.token ?? wish.token ?? makeToken(wish.farmer),
   };
-  const { self, offer } = await openNode(kept.folder, wish);
+  const { self, terms, offer } = await openNode(kept, wish);
   const lines: string[] = [];
-  const parts = await partsOf({ wish, kept, self, offer, lines });
+  const parts = await partsOf({ wish, kept, self, terms, offer, lines });
   const ending = new AbortController();
   const ended = runAgentParts(parts, ending.signal).catch((error: unknown) => {
     if (!ending.signal.aborted) lines.push(`died: ${String(error)}`);
@@ -90,9 +91,11 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
   return {
     ...kept,
     self,
-    offer,
     lines,
     stop,
+    get offer() {
+      return offer.current();
+    },
     [Symbol.asyncDispose]: async () => {
       await stop();
       await rm(kept.folder, { recursive: true, force: true });
@@ -101,55 +104,57 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
 }
 
 async function openNode(
-  folder: string,
-  { own = NO_TPM }: AgentWish,
-): Promise<{ self: Self; offer: SignedOffer }> {
+  { folder, token }: Ground['kept'],
+  { own = NO_TPM, farmer }: AgentWish,
+): Promise<Pick<Ground, 'self' | 'terms' | 'offer'>> {
   const self = await openSelf(`${folder}/node`);
-  const offer = await renewOffer({
-    path: `${folder}/offer.json`,
-    self: self.identity,
-    signer: self.keys.signing,
-    content: {
-      grid: GRID,
-      node: self.identity.id,
-      capacity: CAPACITY,
-      class: own.class,
-      prices: PRICES,
-      endorsement: own.endorsement,
-      termsVersion: 0,
-      features: [],
-      hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
-    },
+  const terms = await openTerms({
+    path: `${folder}/farm-terms.json`,
+    grid: GRID,
+    token,
+    farmer: farmer.document,
+    onBad: quiet,
   });
-  return { self, offer };
+  const content = {
+    grid: GRID,
+    node: self.identity.id,
+    capacity: CAPACITY,
+    class: own.class,
+    endorsement: own.endorsement,
+    features: [],
+    hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
+  };
+  const path = `${folder}/offer.json`;
+  const parts = { path, self: self.identity, signer: self.keys.signing, content };
+  return {
+    self,
+    terms,
+    offer: await openOffer(parts, terms.current() ?? { version: 0, prices: PRICES }),
+  };
 }
 
 type Ground = {
   readonly wish: AgentWish;
   readonly kept: Pick<TestAgent, 'machine' | 'folder' | 'images' | 'logs' | 'token'>;
   readonly self: Self;
-  readonly offer: SignedOffer;
+  readonly terms: TermsHolder;
+  readonly offer: OfferHolder;
   readonly lines: string[];
 };
 
-async function partsOf({ wish, kept, self, offer, lines }: Ground): Promise<AgentParts> {
+async function partsOf({ wish, kept, self, terms, offer, lines }: Ground): Promise<AgentParts> {
   const { directory, farmer } = wish;
   const { machine, folder, images, logs, token } = kept;
   return {
     grid: GRID,
     self,
-    offer: {
-      id: offer.id,
-      prices: offer.offer.prices,
-      total: wish.total ?? resourcesOf(offer.offer.capacity),
-      class: offer.offer.class,
-    },
+    terms,
+    offer: { ...offer, total: wish.total ?? offer.total },
     attest: (wish.own ?? NO_TPM).attest,
     registration: {
       identity: self.document,
       token,
       farmer: farmer.document,
-      offer: offer.envelope,
     },
     directory: openDirectory([{ url: directory.url, client: directory.client }]),
     directoryId: directory.own.id,

@@ -1,4 +1,6 @@
-import { type Offer, offerSchema } from '../../capacity/spec.ts';
+import type { Prices } from '../../capacity/price.ts';
+import { type NodeClass, type Offer, offerSchema, resourcesOf } from '../../capacity/spec.ts';
+import type { Resources } from '../../capacity/spec.ts';
 import { verifyOffer } from '../../capacity/verify.ts';
 import type { Identity } from '../../identity/document.ts';
 import {
@@ -18,6 +20,46 @@ export type SignedOffer = {
   readonly offer: Offer;
   readonly envelope: Envelope;
 };
+
+/** What an offer says beside what the farmer asks for it. */
+export type OfferContent = Omit<Offer, 'version' | 'prices' | 'termsVersion'>;
+
+/** What the farmer asks, out of terms that were checked. */
+export type Asked = { readonly version: number; readonly prices: Prices };
+
+/** The node's offer, which changes with what its farmer asks. */
+export type OfferHolder = {
+  readonly current: () => SignedOffer;
+  /** Asks by these terms from now on; whether that made another offer. */
+  readonly ask: (terms: Asked) => Promise<boolean>;
+  readonly total: Resources;
+  readonly class: NodeClass;
+};
+
+type OfferParts = {
+  readonly path: string;
+  readonly self: Identity;
+  readonly signer: Signer;
+  readonly content: OfferContent;
+};
+
+/** Opens the offer of this boot, by the newest terms that the node holds. */
+export async function openOffer(parts: OfferParts, terms: Asked): Promise<OfferHolder> {
+  const { content } = parts;
+  const renew = async ({ version: termsVersion, prices }: Asked): Promise<SignedOffer> =>
+    renewOffer({ ...parts, content: { ...content, termsVersion, prices } });
+  let current = await renew(terms);
+  return {
+    total: resourcesOf(content.capacity),
+    class: content.class,
+    current: () => current,
+    ask: async (wished) => {
+      const before = current.id;
+      current = await renew(wished);
+      return current.id !== before;
+    },
+  };
+}
 
 /**
  * The node's offer: the very one of before while nothing changed, so that contracts which name it
