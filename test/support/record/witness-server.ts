@@ -17,6 +17,10 @@ export type WitnessServer = AsyncDisposable & {
   /** How it answers: as it should, not at all, or with a status. */
   mood: 'good' | 'silent' | number;
   readonly asked: () => number;
+  /** How often it was shown another history than the one that it saw. */
+  readonly forks: () => number;
+  /** Called when it was asked, and again when it has stored the head and not answered yet. */
+  onStep: () => void;
 };
 
 /** A witness of one log over HTTP (c2sp.org/tlog-witness), whose memory is only memory. */
@@ -25,12 +29,13 @@ export async function openWitness(
   log: NoteKey,
   port = 0,
 ): Promise<WitnessServer> {
-  let asked = 0;
+  let [asked, forks] = [0, 0];
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
       asked += 1;
+      witness.onStep();
       if (witness.mood === 'silent') return;
       if (witness.mood !== 'good') {
         response.writeHead(witness.mood).end();
@@ -46,10 +51,12 @@ export async function openWitness(
         origin === log.name ? { keys: [log], latest: witness.latest } : undefined,
       );
       witness.latest = plan.to;
+      witness.onStep();
       const signature = cosignCheckpoint(plan.text, signer, Math.floor(Date.now() / 1000));
       return { status: 200, type: 'text/plain', text: formatSignature(signature) };
     } catch (error) {
       if (!(error instanceof ZosError)) throw error;
+      if (error.code === 'HEAD_FORKED' || error.code === 'CONSISTENCY_INVALID') forks += 1;
       const status = (WITNESS_STATUS as Record<string, number>)[error.code] ?? 400;
       if (status !== 409) return { status, type: 'text/plain', text: `${error.message}\n` };
       return { status, type: 'text/x.tlog.size', text: `${witness.latest.size}\n` };
@@ -64,6 +71,8 @@ export async function openWitness(
     latest: EMPTY_HEAD,
     mood: 'good',
     asked: () => asked,
+    forks: () => forks,
+    onStep: () => undefined,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
