@@ -40,7 +40,8 @@ export type Cosigners = {
   readonly words: ReadonlyMap<NoteKey, Word>;
   /**
    * Asks each witness until enough have cosigned, and gives the whole note. A slow one holds up
-   * nobody: it is asked for the newest head when it is free again.
+   * nobody: it is asked for the newest head when it is free again. Throws `RecordError`
+   * `QUORUM_MISSING` when too many have seen a newer head of this record already.
    */
   readonly collect: (head: SignedHead, signal: AbortSignal) => Promise<Uint8Array>;
 };
@@ -66,25 +67,28 @@ export function openCosigners(parts: CosignerParts): Cosigners {
     seen: undefined,
     busy: Promise.resolve(),
   }));
-  const askOnce = async (lane: Lane, head: SignedHead): Promise<NoteSignature | undefined> => {
+  const askOnce = async (lane: Lane, head: SignedHead): Promise<NoteSignature | Word> => {
     try {
       const signature = await ask(lane, head, parts);
       say(lane.party, { is: 'good' });
       return signature;
     } catch (error) {
-      say(lane.party, await wordOf(error, parts.sizeNow));
-      return undefined;
+      const word = await wordOf(error, parts.sizeNow);
+      say(lane.party, word);
+      return word;
     }
   };
   /** Asks one witness until it cosigns, or the round is over. */
-  const follow = async (lane: Lane, { head, signal, take }: Round): Promise<void> => {
+  const follow = async (lane: Lane, { head, signal, take, drop }: Round): Promise<void> => {
     while (!signal.aborted) {
       await lane.busy;
       if (signal.aborted) return;
       const asked = askOnce(lane, head);
       lane.busy = asked.then(() => undefined);
-      const signature = await asked;
-      if (signature !== undefined) return take(lane, signature);
+      const answer = await asked;
+      if (!('is' in answer)) return take(lane, answer);
+      // It has seen more of what is here: this head has no use for it any more.
+      if (answer.is === 'good') return drop(lane);
       await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
   };
@@ -104,9 +108,14 @@ export function openCosigners(parts: CosignerParts): Cosigners {
         signed.add(lane.party.key);
         settle();
       };
+      const open = new Set(lanes.map(({ party }) => party.key));
+      const drop: Round['drop'] = (lane) => {
+        open.delete(lane.party.key);
+        if (!isQuorum(policy, open)) enough.reject(outdated());
+      };
       signal.addEventListener('abort', () => enough.reject(signal.reason), { once: true });
       settle();
-      const round = { head, signal: AbortSignal.any([over.signal, signal]), take };
+      const round = { head, signal: AbortSignal.any([over.signal, signal]), take, drop };
       for (const lane of lanes) void follow(lane, round);
       try {
         return await enough.promise;
@@ -121,6 +130,7 @@ type Round = {
   readonly head: SignedHead;
   readonly signal: AbortSignal;
   readonly take: (lane: Lane, signature: NoteSignature) => void;
+  readonly drop: (lane: Lane) => void;
 };
 
 /** Keeps the words of witnesses, and logs when one of them says something else than before. */
@@ -208,6 +218,10 @@ function refusalOf(status: number, olderSize: number): RecordError {
 function aheadOf(sizeSeen: number): RecordError {
   const sentence = `The witness saw ${sizeSeen} entries, which are more than are here.`;
   return new RecordError('HEAD_STALE', sentence, { facts: { sizeSeen } });
+}
+
+function outdated(): RecordError {
+  return new RecordError('QUORUM_MISSING', 'A newer head of this record was cosigned already.');
 }
 
 async function wordOf(error: unknown, sizeNow: () => Promise<number>): Promise<Word> {

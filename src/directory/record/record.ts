@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../host/log.ts';
-import { sentenceOf } from '../../lib/errors.ts';
+import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { SECOND_MS } from '../../lib/units.ts';
 import { signCheckpoint } from '../../record/checkpoint.ts';
 import type { NoteSigner } from '../../record/note.ts';
@@ -154,8 +154,9 @@ async function lead(running: Running & { gate: Gate }, signal: AbortSignal): Pro
   while (!signal.aborted) {
     const round = roundOf(signal);
     const isMore = await publishOnce(running, round).catch((error: unknown) => {
-      if (!round.aborted) throw error;
-      return false;
+      const isOutdated = codeOf(error) === 'QUORUM_MISSING';
+      if (!round.aborted && !isOutdated) throw error;
+      return isOutdated;
     });
     running.judge();
     if (!isMore) await running.gate.next(LOOK_EVERY_MS, signal);

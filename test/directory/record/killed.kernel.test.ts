@@ -20,7 +20,8 @@ import { verifyCheckpoint, verifyTlogProof } from '../../../src/record/verify.ts
 import { openTestRecord, settle } from '../../support/record/directory-record.ts';
 import type { MortalWish } from '../../support/record/mortal-sequencer.ts';
 import { WITNESSES } from '../../support/record/signers.ts';
-import { openTestDatabase } from '../../support/record/test-database.ts';
+import { openKeptDatabase } from '../../support/record/kept-database.ts';
+import { openPostgresServer } from '../../support/store/postgres.ts';
 import { openWitness, type WitnessServer } from '../../support/record/witness-server.ts';
 
 const KILLS = 1000;
@@ -30,12 +31,24 @@ const LANES = 2;
 const STEPS = 40;
 /** What a killed process wrote to a file is there, flushed to a disk or not: memory is faster. */
 const MEMORY = '/dev/shm';
-const LIFE_MS_MAX = 10_000;
+const LIFE_MS_MAX = 60_000;
 
-test('killed a thousand times at every point, no accepted envelope is lost and no history forks', async () => {
+const POINTS = 'no accepted envelope is lost and no history forks';
+
+test(`killed a thousand times at every point on SQLite, ${POINTS}`, async () => {
+  await killOver(async () => null);
+});
+
+test(`killed a thousand times at every point on PostgreSQL, ${POINTS}`, async () => {
+  // The server goes on while directories die: what they committed is there, flushed or not.
+  await using server = await openPostgresServer({ isDurable: false });
+  await killOver(server.makeDatabase);
+});
+
+async function killOver(makeDatabase: () => Promise<string | null>): Promise<void> {
   const counts = await Promise.all(
     Array.from({ length: LANES }, async () => {
-      const setting = await openSetting(null);
+      const setting = await openSetting(await makeDatabase());
       const accepted = new Set<string>();
       for (let life = 0; life < KILLS / LANES; life += 1) {
         for (const name of await live(setting, life)) accepted.add(name);
@@ -45,7 +58,7 @@ test('killed a thousand times at every point, no accepted envelope is lost and n
     }),
   );
   expect(Math.min(...counts)).toBeGreaterThan(KILLS / LANES);
-});
+}
 
 type Setting = {
   readonly folder: string;
@@ -129,7 +142,7 @@ async function check(setting: Setting, accepted: ReadonlySet<string>): Promise<v
   const { folder, url, witnesses } = setting;
   const gate = makeGate();
   await using resources = new AsyncDisposableStack();
-  const database = await openTestDatabase({ folder, url, recorder: gate });
+  const database = await openKeptDatabase({ folder, url, recorder: gate });
   resources.defer(database.close);
   const silent = (): void => undefined;
   const record = await openTestRecord({

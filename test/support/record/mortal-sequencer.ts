@@ -12,7 +12,7 @@ import { recordOf } from '../../../src/directory/record/append.ts';
 import { type Gate, makeGate } from '../../../src/directory/record/gate.ts';
 import type { Envelope } from '../../../src/identity/envelope.ts';
 import { sha256Hex, toBase64, utf8 } from '../../../src/lib/bytes.ts';
-import { openTestDatabase } from './test-database.ts';
+import { openKeptDatabase } from './kept-database.ts';
 import { openTestRecord } from './directory-record.ts';
 
 const WRITERS = 4;
@@ -49,9 +49,9 @@ function stepping(gate: Gate): Gate {
       yield* gate.append(entries);
       step();
     },
-    appended: (entries) => {
+    appended: () => {
       step();
-      gate.appended(entries);
+      gate.appended();
     },
   };
 }
@@ -78,7 +78,7 @@ async function write(database: Database, name: string): Promise<void> {
 const silent = (): void => undefined;
 const log = { debug: step, info: silent, warn: silent, error: silent };
 const gate = stepping(makeGate());
-const database = await openTestDatabase({ folder: wish.folder, url: wish.url, recorder: gate });
+const database = await openKeptDatabase({ folder: wish.folder, url: wish.url, recorder: gate });
 const own = openIdentity(wish.folder);
 const { folder, witnesses } = wish;
 const record = await openTestRecord({ folder, grid: 'test', own, database, gate, witnesses, log });

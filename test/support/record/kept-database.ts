@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Database, Recorder } from '../../../src/directory/database/database.ts';
+import { openPostgres } from '../../../src/directory/database/postgres.ts';
 import { openSqlite } from '../../../src/directory/database/sqlite.ts';
 
 export type DatabaseWish = {
@@ -9,7 +10,9 @@ export type DatabaseWish = {
   readonly recorder: Recorder;
 };
 
-/** The database of a test's directory, opened as its main program does it. */
-export async function openTestDatabase({ folder, recorder }: DatabaseWish): Promise<Database> {
+/** A database that is there again when it is opened again, as the main program opens it. */
+export async function openKeptDatabase(wish: DatabaseWish): Promise<Database> {
+  const { folder, url, recorder } = wish;
+  if (url !== null) return openPostgres({ url, grid: 'test', recorder });
   return openSqlite({ path: join(folder, 'directory.sqlite'), grid: 'test', recorder });
 }
