@@ -27,6 +27,9 @@ export class BotError extends ZosError<
   | 'RECORD_UNSOUND'
   | 'CONTRACT_REFUSED'
   | 'CONTAINER_FAILED'
+  | 'NAME_UNKNOWN'
+  | 'NAME_UNPROVEN'
+  | 'NAME_CHANGED'
   | 'TOO_SLOW'
   | 'INTERRUPTED'
 > {}
@@ -76,6 +79,9 @@ const BOT_EXIT = {
   RECORD_UNSOUND: EXIT.alarm,
   CONTRACT_REFUSED: EXIT.refused,
   CONTAINER_FAILED: EXIT.failed,
+  NAME_UNKNOWN: EXIT.usage,
+  NAME_UNPROVEN: EXIT.unreachable,
+  NAME_CHANGED: EXIT.refused,
   TOO_SLOW: EXIT.unreachable,
   INTERRUPTED: EXIT.interrupted,
 } satisfies Record<BotError['code'], number>;

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { runZos } from './program.ts';
 
 // The command `zos`: the only place of the bot that knows the process it runs in.
@@ -25,5 +26,6 @@ process.exitCode = await runZos(process.argv.slice(2), {
   },
   nowMs: () => Date.now(),
   environment: (name) => env[name],
+  input: async () => text(process.stdin),
   signal: stop.signal,
 });

@@ -16,6 +16,7 @@ import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
 import { addFarm } from './farm/program.ts';
 import type { Terminal } from './terminal.ts';
+import { addPhonebook } from './phonebook/program.ts';
 import { addRecord } from './record/program.ts';
 import { addWitness } from './witness/program.ts';
 import type { World } from './world.ts';
@@ -27,6 +28,7 @@ export type Surroundings = {
   readonly terminal: Terminal;
   readonly nowMs: () => number;
   readonly environment: (name: string) => string | undefined;
+  readonly input: () => Promise<string>;
   readonly signal: AbortSignal;
 };
 
@@ -91,6 +93,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
       terminal,
       nowMs: around.nowMs,
       environment: around.environment,
+      input: around.input,
       signal: around.signal,
     };
   };
@@ -99,6 +102,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   addDeployments(program, world);
   addVerify(program, world, ended);
   addRecord(program, world);
+  addPhonebook(program, world);
   addWitness(program, world);
   addFiles(program, world);
   addHandedOver(program, world, ended);

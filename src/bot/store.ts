@@ -163,7 +163,12 @@ async function readFolder<T>(home: Home, folder: string, schema: z.ZodType<T>): 
   return found.filter((item) => item !== undefined);
 }
 
-async function readJson<T>(home: Home, name: string, schema: z.ZodType<T>): Promise<T | undefined> {
+/** A file of the home folder, checked; `undefined` when there is none. Throws `BotError`. */
+export async function readJson<T>(
+  home: Home,
+  name: string,
+  schema: z.ZodType<T>,
+): Promise<T | undefined> {
   const text = await readText(home, name);
   if (text === undefined) return undefined;
   try {
@@ -185,7 +190,7 @@ async function readText(home: Home, name: string): Promise<string | undefined> {
 }
 
 /** Written beside and renamed, so that a cut leaves no half a file; for this user only. */
-async function writeText(home: Home, name: string, text: string): Promise<void> {
+export async function writeText(home: Home, name: string, text: string): Promise<void> {
   const path = join(home.path, name);
   try {
     await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });

@@ -11,6 +11,8 @@ export type World = {
   readonly nowMs: () => number;
   /** A variable of the environment that the bot runs in. */
   readonly environment: (name: string) => string | undefined;
+  /** Everything on standard input; for what is secret, which is never an argument. */
+  readonly input: () => Promise<string>;
   /** Fires on Ctrl-C: everything under way ends and cleans up. */
   readonly signal: AbortSignal;
 };

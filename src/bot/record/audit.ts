@@ -14,7 +14,9 @@ import {
 } from '../../record/tile.ts';
 import { leafHash, type TreeHead } from '../../record/tree.ts';
 import { type VerifiedCheckpoint, verifyCheckpoint } from '../../record/verify.ts';
+import type { Holding } from '../../phonebook/name.ts';
 import { faultOf } from './entries.ts';
+import { followClaim, isName } from '../phonebook/claims.ts';
 import { type RecordSource, required } from './fetch.ts';
 import { readEntries, requirePart } from './growth.ts';
 import type { AuditStore, Fault } from './store.ts';
@@ -27,6 +29,7 @@ export type Audit = {
   readonly source: RecordSource;
   readonly policy: Policy;
   readonly store: AuditStore;
+  readonly grid: string;
   /** A document of this id, by whoever has it: an id is its hash. */
   readonly documentOf: (id: string) => Promise<Identity>;
   readonly say: (what: string) => void;
@@ -88,8 +91,9 @@ async function step(audit: Audit, edge: Edge, head: TreeHead): Promise<void> {
     if (entry !== undefined) entries.push({ index, entry });
   }
   faults.push(...sequenceFaults(audit.store, entries, edge.size));
-  faults.push(...(await envelopeFaults(audit, entries)));
-  audit.store.keep({ edge: grown.edge, entries, faults });
+  const names = new Map<string, Holding>();
+  faults.push(...(await envelopeFaults(audit, entries, names)));
+  audit.store.keep({ edge: grown.edge, entries, faults, names: [...names.values()] });
 }
 
 async function tileFaults(
@@ -135,8 +139,13 @@ function sequenceFaults(store: AuditStore, lines: readonly Line[], size: number)
   return faults;
 }
 
-async function envelopeFaults(audit: Audit, lines: readonly Line[]): Promise<Fault[]> {
-  const { source } = audit;
+async function envelopeFaults(
+  audit: Audit,
+  lines: readonly Line[],
+  names: Map<string, Holding>,
+): Promise<Fault[]> {
+  const { source, store, grid } = audit;
+  const heldOf = (name: string) => names.get(name) ?? store.holding(name);
   const fresh = new Set(lines.map(({ entry }) => entry.digest));
   const known = new Map<string, Promise<Identity>>();
   const identityOf = async (id: string): Promise<Identity> => {
@@ -150,10 +159,17 @@ async function envelopeFaults(audit: Audit, lines: readonly Line[]): Promise<Fau
     const found = await Promise.all(
       some.map(async ({ index, entry }) => {
         const envelope = await source.envelope(entry.digest);
-        return faultOf({ index, entry, envelope, identityOf });
+        const fault = await faultOf({ index, entry, envelope, identityOf });
+        return { index, entry, envelope, fault };
       }),
     );
-    faults.push(...found.filter((fault) => fault !== undefined));
+    faults.push(...found.map(({ fault }) => fault).filter((fault) => fault !== undefined));
+    for (const { index, entry, envelope, fault } of found) {
+      if (fault !== undefined || envelope === undefined || !isName(entry)) continue;
+      const held = await followClaim({ index, envelope, identityOf, grid, heldOf });
+      if ('code' in held) faults.push(held);
+      else names.set(held.name, held);
+    }
   }
   return faults;
 }

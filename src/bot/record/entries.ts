@@ -16,7 +16,7 @@ import type { Fault } from './store.ts';
 
 class EntryError extends ZosError<'ENVELOPE_OTHER' | 'SIGNER_UNNAMED' | 'KIND_UNKNOWN'> {}
 
-type Signer = 'farmer' | 'node' | 'tenant';
+type Signer = 'farmer' | 'node' | 'owner' | 'tenant';
 
 /** What stands on the record, and which field of it names who has to have signed it. */
 const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer | 'itself'>>> = {
@@ -27,11 +27,13 @@ const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer | 'itself'>>> = {
   cancellation: 'tenant',
   receipt: 'node',
   'update-policy': 'farmer',
+  name: 'owner',
 };
 
 const claimSchema = z.looseObject({
   farmer: sha256Schema.optional(),
   node: sha256Schema.optional(),
+  owner: sha256Schema.optional(),
   tenant: sha256Schema.optional(),
 });
 

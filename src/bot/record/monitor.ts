@@ -45,7 +45,8 @@ export async function auditRecord(world: World, wish: AuditWish): Promise<void> 
   using progress = openProgress(world.terminal, world.nowMs, 'reading the record');
   const source = openRecord(grid.url, world.signal);
   const documentOf = async (id: string) => verifyIdentity(await grid.client.identity(id), id);
-  const audit: Audit = { source, policy, store, documentOf, say: progress.say };
+  const { name } = grid;
+  const audit: Audit = { source, policy, store, grid: name, documentOf, say: progress.say };
   for (let isFirst = true; ; isFirst = false) {
     const look = await lookUnlessBusy(world, { audit, grid, mayWait: wish.isFollowed && !isFirst });
     if (look !== undefined) tell({ world, progress, isFirst }, look);

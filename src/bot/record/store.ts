@@ -6,6 +6,7 @@ import { SECOND_MS } from '../../lib/units.ts';
 import type { Entry } from '../../record/entry.ts';
 import { type Edge, EMPTY_EDGE } from '../../record/tile.ts';
 import { HASH_BYTES } from '../../record/tree.ts';
+import type { Holding } from '../../phonebook/name.ts';
 import { BotError } from '../errors.ts';
 
 /** What does not hold on the record; it stays until the record is whole again. */
@@ -24,6 +25,8 @@ export type Due = {
 /** What was read up to here and held; all of it is kept at once, or nothing. */
 export type Progress = {
   readonly edge: Edge;
+  /** The names that changed, as they stand now. */
+  readonly names?: readonly Holding[];
   readonly entries: readonly { readonly index: number; readonly entry: Entry }[];
   readonly faults: readonly Fault[];
 };
@@ -43,6 +46,7 @@ export type AuditStore = Disposable & {
   readonly holds: (digest: string) => boolean;
   /** The highest number of an entry for this node among the first `size`. */
   readonly seqOf: (node: string, size: number) => number;
+  readonly holding: (name: string) => Holding | undefined;
   readonly due: (node: string) => Due | undefined;
   readonly setDue: (node: string, due: Due) => void;
 };
@@ -56,6 +60,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS entries_by_node ON entries (node, idx) WHERE node IS NOT NULL;
   CREATE TABLE IF NOT EXISTS faults (idx INTEGER NOT NULL, code TEXT NOT NULL,
     sentence TEXT NOT NULL, PRIMARY KEY (idx, code)) STRICT;
+  CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, holding TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS dues (node TEXT PRIMARY KEY, at_ms INTEGER NOT NULL,
     seq INTEGER NOT NULL, due_seq INTEGER NOT NULL, withheld INTEGER NOT NULL) STRICT;
 `;
@@ -97,6 +102,7 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
       const text = 'SELECT max(seq) AS seq FROM entries WHERE node = ? AND idx < ?';
       return Number(one(text, node, size)?.['seq'] ?? 0);
     },
+    holding: (name) => holdingOf(one('SELECT holding FROM names WHERE name = ?', name)),
     due: (node) => {
       const row = one('SELECT * FROM dues WHERE node = ?', node);
       if (row === undefined) return undefined;
@@ -118,6 +124,10 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
     },
     [Symbol.dispose]: () => database.close(),
   };
+}
+
+function holdingOf(row: Record<string, unknown> | undefined): Holding | undefined {
+  return row === undefined ? undefined : (JSON.parse(String(row['holding'])) as Holding);
 }
 
 function openFile(homePath: string): DatabaseSync {
@@ -144,7 +154,8 @@ function requireOrigin(database: DatabaseSync, origin: string, homePath: string)
   throw new BotError('DIRECTORY_CHANGED', sentence);
 }
 
-function keep(database: DatabaseSync, { edge, entries, faults }: Progress): void {
+function keep(database: DatabaseSync, progress: Progress): void {
+  const { edge, entries, faults, names = [] } = progress;
   const levels = edge.levels.map((hashes) => Buffer.from(hashes).toString('base64'));
   database.exec('BEGIN IMMEDIATE');
   try {
@@ -155,6 +166,11 @@ function keep(database: DatabaseSync, { edge, entries, faults }: Progress): void
     }
     const fault = database.prepare('INSERT INTO faults VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
     for (const { index, code, sentence } of faults) fault.run(index, code, sentence);
+    const name = database.prepare(
+      `INSERT INTO names VALUES (?, ?)
+       ON CONFLICT (name) DO UPDATE SET holding = excluded.holding`,
+    );
+    for (const holding of names) name.run(holding.name, JSON.stringify(holding));
     database
       .prepare('UPDATE followed SET size = ?, levels = ?')
       .run(edge.size, JSON.stringify(levels));

@@ -8,6 +8,8 @@ export type Bench = {
   readonly signal?: AbortSignal;
   readonly environment?: Readonly<Record<string, string>>;
   readonly hasColour?: boolean;
+  /** What stands on its standard input. */
+  readonly input?: string;
 };
 
 /** Runs `zos` in this process and keeps what it says. */
@@ -30,6 +32,7 @@ export async function zos(bench: Bench, ...args: readonly string[]): Promise<Ran
     },
     nowMs: () => Date.now(),
     environment: (name) => bench.environment?.[name],
+    input: async () => bench.input ?? '',
     signal: bench.signal ?? new AbortController().signal,
   });
   return { code, out, err };
