@@ -19,6 +19,7 @@ export const PROOF_MS = 60 * MINUTE_MS;
 const ASK_AGAIN_MS = 15 * MINUTE_MS;
 const ANSWER_WAIT_MS = 60 * SECOND_MS;
 const LOOK_EVERY_MS = 200;
+const LOOK_AFTER_FAILURE_MS = 5 * SECOND_MS;
 /** Nodes that are asked at the same time. */
 const AT_ONCE_MAX = 8;
 const NODES_PER_PAGE = 200;
@@ -69,23 +70,31 @@ export function openProver(parts: ProverParts): Prover {
     }
   };
   const hasRelease = async () => (await parts.measurements()) !== undefined;
+  let gatherRound = 0;
+  const look = async (rounds: number, signal: AbortSignal): Promise<void> => {
+    // Without a release there is nothing to hold an answer against; who is due stays due.
+    const isGatherTime = rounds >= gatherRound;
+    const isReady = (isGatherTime || due.size > 0) && (await hasRelease());
+    if (isGatherTime && isReady) {
+      await gather();
+      gatherRound = rounds + MINUTE_MS / LOOK_EVERY_MS;
+    }
+    for (const node of isReady ? due : []) {
+      if (under.size >= AT_ONCE_MAX) break;
+      begin(node, signal);
+    }
+  };
   return {
     ask: (node) => void due.add(node),
     run: async (signal) => {
-      let gatherRound = 0;
       for (let rounds = 0; !signal.aborted; rounds += 1) {
-        // Without a release there is nothing to hold an answer against; who is due stays due.
-        const isGatherTime = rounds >= gatherRound;
-        const isReady = (isGatherTime || due.size > 0) && (await hasRelease());
-        if (isGatherTime && isReady) {
-          await gather();
-          gatherRound = rounds + MINUTE_MS / LOOK_EVERY_MS;
-        }
-        for (const node of isReady ? due : []) {
-          if (under.size >= AT_ONCE_MAX) break;
-          begin(node, signal);
-        }
-        await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+        // A database that is away for a while is no reason to stop asking for good.
+        let waitMs = LOOK_EVERY_MS;
+        await look(rounds, signal).catch((error: unknown) => {
+          parts.log.warn({ code: codeOf(error), sentence: sentenceOf(error) }, 'nobody was asked');
+          waitMs = LOOK_AFTER_FAILURE_MS;
+        });
+        await sleep(waitMs, undefined, { signal }).catch(() => undefined);
       }
       await Promise.all(under);
     },

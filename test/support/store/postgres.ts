@@ -21,13 +21,16 @@ const START_MS_MAX = 30_000;
 export type PostgresWish = {
   /** Without, commits are not flushed to the disk: for tests of answers, not of what is kept. */
   readonly isDurable?: boolean;
+  /** The folder for the server's own one. */
+  readonly parent?: string;
 };
 
 /** Starts it as it comes, unless it was wished otherwise. */
 export async function openPostgresServer({
   isDurable = true,
+  parent = tmpdir(),
 }: PostgresWish = {}): Promise<Postgres> {
-  const { program, folder, cluster } = makeCluster();
+  const { program, folder, cluster } = makeCluster(parent);
   let ended = Promise.resolve();
   let child: ReturnType<typeof spawn> | undefined;
   const urlOf = (database: string): string =>
@@ -76,10 +79,10 @@ export async function openPostgresServer({
 }
 
 /** A new cluster whose only way in is a socket in a folder of the user postgres. */
-function makeCluster(): { program: string; folder: string; cluster: string } {
+function makeCluster(parent: string): { program: string; folder: string; cluster: string } {
   const [program] = globSync('/usr/lib/postgresql/*/bin/postgres');
   if (program === undefined) throw new Error('PostgreSQL is missing; run "npm run setup".');
-  const folder = mkdtempSync(join(tmpdir(), 'zos-postgres-'));
+  const folder = mkdtempSync(join(parent, 'zos-postgres-'));
   const { uid, gid } = statSync('/var/lib/postgresql');
   chownSync(folder, uid, gid);
   chmodSync(folder, 0o700);
