@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { bundleSchema } from '../../src/identity/bundle.ts';
 import { envelopeSchema } from '../../src/identity/envelope.ts';
 import type { Farm } from '../serve/media.ts';
 import { askBot, type Bot } from './bot.ts';
 import type { OnEvent } from './event.ts';
 
 const tokensSchema = z
-  .array(z.object({ grid: z.string(), token: envelopeSchema, farmer: envelopeSchema }))
+  .array(z.object({ grid: z.string(), token: envelopeSchema, farmer: bundleSchema }))
   .min(1);
 
 export type FarmWish = {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { utf8 } from '../../src/lib/bytes.ts';
 import { type BootMedia, MIRRORS_MAX, mirrorSchema } from '../../src/artifact/spec.ts';
+import { bundleSchema } from '../../src/identity/bundle.ts';
 import { envelopeSchema } from '../../src/identity/envelope.ts';
 import { BootError } from '../errors.ts';
 import { askBot, openBot } from '../grid/bot.ts';
@@ -16,7 +17,7 @@ export type FarmWish = {
 };
 
 const tokensSchema = z
-  .array(z.object({ grid: z.string(), token: envelopeSchema, farmer: envelopeSchema }))
+  .array(z.object({ grid: z.string(), token: envelopeSchema, farmer: bundleSchema }))
   .length(1);
 
 /**

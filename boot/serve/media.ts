@@ -1,6 +1,7 @@
 import { utf8 } from '../../src/lib/bytes.ts';
 import { writeCpio } from '../../src/lib/cpio.ts';
 import type { BootMedia } from '../../src/artifact/spec.ts';
+import type { IdentityBundle } from '../../src/identity/bundle.ts';
 import type { Envelope } from '../../src/identity/envelope.ts';
 
 /** What a farmer gives to the machines on a wire. */
@@ -9,7 +10,7 @@ export type Farm = {
   /** Where machines fetch the release from. */
   readonly mirrors: readonly string[];
   /** The farmer's identity document; none for nodes that wait to be approved. */
-  readonly farmer: Envelope | null;
+  readonly farmer: IdentityBundle | null;
   /** Single-use join tokens, handed out one to a machine. */
   readonly tokens: readonly Envelope[];
 };

@@ -5,7 +5,6 @@ import { verifyNodeClass } from './attestation/verify.ts';
 import { cancel } from './commands/cancel.ts';
 import { deploy } from './commands/deploy.ts';
 import { printDeployments } from './commands/deployments.ts';
-import { newIdentity, showIdentity } from './commands/identity.ts';
 import { handOver, type HandedOver } from './boot/hand-over.ts';
 import { printImage } from './commands/image.ts';
 import { printLogs } from './commands/logs.ts';
@@ -15,6 +14,7 @@ import { deploymentJsonSchema } from './deployment/schema.ts';
 import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
 import { addFarm } from './farm/program.ts';
+import { addIdentity } from './identity/program.ts';
 import type { Terminal } from './terminal.ts';
 import { addPhonebook } from './phonebook/program.ts';
 import { addRecord } from './record/program.ts';
@@ -62,7 +62,7 @@ function report(error: unknown, { terminal, signal }: Surroundings, isJson: bool
   return exitCodeOf(error);
 }
 
-type GlobalOptions = { home?: string; directory?: string; json?: true };
+type GlobalOptions = { home?: string; directory?: string; team?: string; json?: true };
 
 /** Programs that `zos` hands over to have exit codes of their own. */
 type Ended = { exitCode: number };
@@ -73,6 +73,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
     .description(help.PROGRAM)
     .option('--directory <url>', 'the grid to talk to; remembered after first use (ZOS_DIRECTORY)')
     .option('--home <dir>', 'where keys and memory are kept (ZOS_HOME, else ~/.config/zos)')
+    .option('--team <name>', 'act for a team that you are in, and not for yourself')
     .option('--json', 'answers and errors as JSON, for programs')
     .addHelpText('after', help.PROGRAM_AFTER)
     .helpCommand(false)
@@ -85,9 +86,9 @@ function programOf(around: Surroundings, ended: Ended): Command {
     })
     .exitOverride();
   const world = (): World => {
-    const { home, directory, json } = program.opts<GlobalOptions>();
+    const { home, directory, json, team } = program.opts<GlobalOptions>();
     return {
-      home: { path: home ?? around.homePath },
+      home: { path: home ?? around.homePath, team },
       directoryUrl: directory ?? around.directoryUrl,
       isJson: json === true,
       terminal,
@@ -111,22 +112,6 @@ function programOf(around: Surroundings, ended: Ended): Command {
 
 type OpenWorld = () => World;
 
-function addIdentity(program: Command, world: OpenWorld): void {
-  const identity = program
-    .command('identity')
-    .description('who you are: keys made here, kept here');
-  identity
-    .command('new')
-    .description('make your keys; they never leave this machine')
-    .option('--name <name>', 'what others see beside your id', 'me')
-    .addHelpText('after', help.IDENTITY_NEW)
-    .action((options: { name: string }) => newIdentity(world(), options.name));
-  identity
-    .command('show')
-    .description('show your id')
-    .action(() => showIdentity(world()));
-}
-
 function addDeployments(program: Command, world: OpenWorld): void {
   program
     .command('nodes')
@@ -136,10 +121,11 @@ function addDeployments(program: Command, world: OpenWorld): void {
     .command('deploy')
     .argument('<file>', 'a deployment in YAML or JSON')
     .option('--dry-run', 'show what would be signed, and send nothing')
+    .option('--out <file>', 'of a team: write what the next member has to sign')
     .description('place, sign and send a deployment, and follow it until it runs')
     .addHelpText('after', help.DEPLOY)
-    .action((file: string, options: { dryRun?: true }) =>
-      deploy(world(), { file, isDryRun: options.dryRun === true }),
+    .action((file: string, options: { dryRun?: true; out?: string }) =>
+      deploy(world(), { file, isDryRun: options.dryRun === true, out: options.out }),
     );
   program
     .command('deployments')
@@ -163,7 +149,10 @@ function addDeployments(program: Command, world: OpenWorld): void {
     .command('cancel')
     .argument('<id>', 'its name, or the first digits of its id')
     .description('end a deployment now, and follow until its nodes say so')
-    .action((id: string) => cancel(world(), id));
+    .option('--out <file>', 'of a team: write what the next member has to sign')
+    .action((id: string, options: { out?: string }) =>
+      cancel(world(), { wanted: id, out: options.out }),
+    );
 }
 
 function addVerify(program: Command, world: OpenWorld, ended: Ended): void {

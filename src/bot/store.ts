@@ -1,16 +1,13 @@
 import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Identity, signIdentity, verifyIdentity } from '../identity/document.ts';
+import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
+import { type Identity, verifyIdentity } from '../identity/document.ts';
 import { type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
-import {
-  decodeSecretKeys,
-  encodeSecretKeys,
-  makeSecretKeys,
-  type SecretKeys,
-} from '../identity/keys.ts';
-import { sha256Schema } from '../lib/names.ts';
+import { decodeSecretKeys, encodeSecretKeys, type SecretKeys } from '../identity/keys.ts';
+import { isSameBytes } from '../lib/bytes.ts';
+import { labelSchema, sha256Schema } from '../lib/names.ts';
 import { POLICY_BYTES_MAX } from '../record/policy.ts';
 import { BotError } from './errors.ts';
 
@@ -19,12 +16,16 @@ import { BotError } from './errors.ts';
  * directory or forget deployments; whoever can read `key.json` is the tenant. Everything else here
  * is checked again when it is used.
  */
-export type Home = { readonly path: string };
+export type Home = {
+  readonly path: string;
+  /** The team that commands act for; without one, the own identity. */
+  readonly team?: string | undefined;
+};
 
 /** Who uses this bot: the keys, and the document that everybody else sees. */
 export type Self = {
   readonly identity: Identity;
-  readonly document: Envelope;
+  readonly document: IdentityBundle;
   readonly keys: SecretKeys;
 };
 
@@ -52,6 +53,19 @@ const savedFarmSchema = z.strictObject({
 /** A farm of this farmer. */
 export type SavedFarm = z.infer<typeof savedFarmSchema>;
 
+const savedTeamSchema = z.strictObject({
+  name: labelSchema,
+  bundle: bundleSchema,
+  /** Of the key that changes the team; only where it was made. */
+  rotationSeed: z.string().length(44).optional(),
+});
+/** A team that this bot signs for. */
+export type SavedTeam = z.infer<typeof savedTeamSchema>;
+
+const KEY_FILE = 'key.json';
+const NEXT_KEY_FILE = 'key.next.json';
+const IDENTITY_FILE = 'identity.json';
+
 const savedDeploymentSchema = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{10}$/),
   name: z.string().max(32),
@@ -64,35 +78,85 @@ const savedDeploymentSchema = z.strictObject({
 /** A deployment that this bot made: enough to find its contracts again. */
 export type SavedDeployment = z.infer<typeof savedDeploymentSchema>;
 
-/** Makes and keeps a new identity; throws `BotError` when there is one already. */
-export async function createIdentity(home: Home, name: string): Promise<Self> {
-  if ((await readText(home, 'key.json')) !== undefined) {
+/** Keeps a new identity; throws `BotError` when there is one already. */
+export async function createSelf(home: Home, keys: SecretKeys, document?: Envelope): Promise<void> {
+  if ((await readText(home, KEY_FILE)) !== undefined) {
     throw new BotError(
       'IDENTITY_EXISTS',
       `There is an identity in ${home.path} already, and it is not overwritten; ` +
         'use --home DIR for a second one.',
     );
   }
-  const keys = makeSecretKeys();
-  const document = signIdentity(name, keys);
   // The document first: a key without its document would be an identity that nobody can name.
-  await writeText(home, 'identity.json', `${JSON.stringify(document)}\n`);
-  await writeText(home, 'key.json', encodeSecretKeys(keys));
-  return { identity: verifyIdentity(document), document, keys };
+  if (document !== undefined) await writeIdentity(home, document);
+  await writeText(home, KEY_FILE, encodeSecretKeys(keys));
 }
 
-/** The identity of this bot; throws `BotError` when there is none. */
-export async function readSelf(home: Home): Promise<Self> {
-  const text = await readText(home, 'key.json');
+/**
+ * Keys that are about to take effect: kept before anybody hears of them, and taken for the own ones
+ * as soon as the identity that is kept here names them, whatever was cut off in between.
+ */
+export async function stageKeys(home: Home, keys: SecretKeys): Promise<void> {
+  await writeText(home, NEXT_KEY_FILE, encodeSecretKeys(keys));
+}
+
+/** Remembers the own identity, as it was checked. */
+export async function writeIdentity(home: Home, bundle: IdentityBundle): Promise<void> {
+  await writeText(home, IDENTITY_FILE, `${JSON.stringify(bundle)}\n`);
+}
+
+/** The keys of this bot, and those that are staged; throws `BotError` when there are none. */
+export async function readKeys(home: Home): Promise<{ keys: SecretKeys; next?: SecretKeys }> {
+  const text = await readText(home, KEY_FILE);
   if (text === undefined) {
     throw new BotError(
       'IDENTITY_MISSING',
       `There is no identity in ${home.path}; make one with \`zos identity new\`.`,
     );
   }
-  const document = await readJson(home, 'identity.json', envelopeSchema);
-  if (document === undefined) throw damaged(home, 'identity.json');
-  return { identity: verifyIdentity(document), document, keys: decodeSecretKeys(text) };
+  const keys = decodeSecretKeys(text);
+  const next = await readText(home, NEXT_KEY_FILE);
+  return next === undefined ? { keys } : { keys, next: decodeSecretKeys(next) };
+}
+
+/** Whom this bot acts for: its own identity, or the team that was named. Throws `BotError`. */
+export async function readSelf(home: Home): Promise<Self> {
+  const { keys, next } = await readKeys(home);
+  if (home.team !== undefined) {
+    const team = await readTeam(home, home.team);
+    return { identity: verifyIdentity(team.bundle), document: team.bundle, keys };
+  }
+  const document = await readJson(home, IDENTITY_FILE, bundleSchema);
+  if (document === undefined) {
+    throw new BotError(
+      'IDENTITY_MISSING',
+      `This machine is no device of anybody yet; run \`zos identity device join ID\` once its ` +
+        'owner has added it.',
+    );
+  }
+  const identity = verifyIdentity(document);
+  if (next === undefined || !isKeyOf(identity, next)) return { identity, document, keys };
+  await writeText(home, KEY_FILE, encodeSecretKeys(next));
+  await rm(join(home.path, NEXT_KEY_FILE), { force: true });
+  return { identity, document, keys: next };
+}
+
+/** Whether these keys sign for an identity now. */
+export function isKeyOf({ keys: { publicKeys } }: Identity, { signing }: SecretKeys): boolean {
+  return publicKeys.some((key) => isSameBytes(key, signing.publicKey));
+}
+
+/** A team that this bot knows by the name it has here; throws `BotError`. */
+export async function readTeam(home: Home, name: string): Promise<SavedTeam> {
+  const team = await readJson(home, join('teams', `${name}.json`), savedTeamSchema);
+  if (team !== undefined) return team;
+  const advice = '`zos team new` makes one, `zos team join ID` takes one up that you are in';
+  throw new BotError('TEAM_UNKNOWN', `There is no team ${name} here; ${advice}.`);
+}
+
+/** Remembers a team; who reads its file can change who is in it, when it was made here. */
+export async function writeTeam(home: Home, team: SavedTeam): Promise<void> {
+  await writeText(home, join('teams', `${team.name}.json`), `${JSON.stringify(team)}\n`);
 }
 
 /** What was remembered of the directory; empty at first use. */
@@ -137,14 +201,14 @@ export async function writeTerms(home: Home, farm: SavedFarm, terms: Envelope): 
 
 /** Every deployment this bot knows of, newest first. */
 export async function readDeployments(home: Home): Promise<SavedDeployment[]> {
-  const found = await readFolder(home, 'deployments', savedDeploymentSchema);
+  const found = await readFolder(home, deploymentsOf(home), savedDeploymentSchema);
   return found.sort((a, b) => b.deployedAtMs - a.deployedAtMs);
 }
 
 /** Remembers a deployment, in the place of what was known under its name. */
 export async function writeDeployment(home: Home, deployment: SavedDeployment): Promise<void> {
   const before = await readDeployments(home);
-  const name = join('deployments', `${deployment.id}.json`);
+  const name = join(deploymentsOf(home), `${deployment.id}.json`);
   await writeText(home, name, `${JSON.stringify(deployment)}\n`);
   for (const { id, name: known } of before) {
     if (known === deployment.name && id !== deployment.id) await removeDeployment(home, id);
@@ -153,7 +217,11 @@ export async function writeDeployment(home: Home, deployment: SavedDeployment): 
 
 /** Forgets a deployment, which has ended. */
 export async function removeDeployment(home: Home, id: string): Promise<void> {
-  await rm(join(home.path, 'deployments', `${id}.json`), { force: true });
+  await rm(join(home.path, deploymentsOf(home), `${id}.json`), { force: true });
+}
+
+function deploymentsOf({ team }: Home): string {
+  return team === undefined ? 'deployments' : join('teams', team, 'deployments');
 }
 
 async function readFolder<T>(home: Home, folder: string, schema: z.ZodType<T>): Promise<T[]> {

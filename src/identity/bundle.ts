@@ -45,7 +45,12 @@ export const plainDocumentSchema = z.strictObject({
 });
 export type PlainDocument = z.infer<typeof plainDocumentSchema>;
 
-const deviceSchema = z.strictObject({ name: labelSchema, signingKey: rawKey, sealingKey: rawKey });
+/** A machine that signs for somebody. */
+export const deviceSchema = z.strictObject({
+  name: labelSchema,
+  signingKey: rawKey,
+  sealingKey: rawKey,
+});
 export type Device = z.infer<typeof deviceSchema>;
 
 const serviceSchema = z.strictObject({

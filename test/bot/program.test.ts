@@ -22,6 +22,12 @@ test.each([
   ['help-farm-updates', ['farm', 'updates', '--help']],
   ['help-farm-rollout', ['farm', 'rollout', 'resume', '--help']],
   ['help-logs', ['logs', '--help']],
+  ['help-identity-new', ['identity', 'new', '--help']],
+  ['help-identity-device', ['identity', 'device', '--help']],
+  ['help-identity-recover', ['identity', 'recover', '--help']],
+  ['help-identity-undo', ['identity', 'undo', '--help']],
+  ['help-team', ['team', '--help']],
+  ['help-sign', ['sign', '--help']],
 ])('%s teaches', async (name, args) => {
   const ran = await zos(home(), ...args);
   expect(ran).toMatchObject({ code: 0, err: '' });
@@ -57,7 +63,7 @@ test('an identity is made once, and its keys are for this user only', async () =
     ),
   });
   expect(readFileSync(join(folder, 'home', 'key.json'), 'utf8')).toBe(before);
-  expect((await zos(home(), 'identity', 'show')).out).toBe(`Name: alice\nId:   ${id}\n`);
+  expect((await zos(home(), 'identity', 'show')).out).toBe(`Name:  alice\nId:    ${id}\n`);
 });
 
 test('a damaged key file is told without a word of what it holds', async () => {

@@ -1,4 +1,5 @@
 import { signCancellation, signErasure } from '../../contract/sign.ts';
+import type { Envelope } from '../../identity/envelope.ts';
 import { codeOf } from '../../lib/errors.ts';
 import { findDeployment, isLive } from '../deployments.ts';
 import { type Follow, followEnded, hasEnded, tell } from '../follow.ts';
@@ -6,20 +7,36 @@ import { type Books, type Grid, type KnownContract, openBooks, openGrid } from '
 import { cancelByLetter, leaveLetter } from './letters.ts';
 import { readSelf, removeDeployment, type Self } from '../store.ts';
 import { shortId } from '../terminal.ts';
+import { handOn, itemsOf, needsOthers } from '../identity/part.ts';
+import { renewTeam } from '../identity/renewal.ts';
 import { answer, type World } from '../world.ts';
 
+export type CancelWish = {
+  readonly wanted: string;
+  /** Where what a team's next member has to sign is written. */
+  readonly out?: string | undefined;
+};
+
 /** `zos cancel`: signs the end of every contract of a deployment and follows until all ended. */
-export async function cancel(world: World, wanted: string): Promise<void> {
+export async function cancel(world: World, { wanted, out }: CancelWish): Promise<void> {
   const startedMs = world.nowMs();
-  const self = await readSelf(world.home);
-  const grid = await openGridUnlessSilent(world, { wanted, self });
+  const own = await readSelf(world.home);
+  const grid = await openGridUnlessSilent(world, { wanted, self: own });
   if (grid === undefined) return;
+  const self = await renewTeam(world, grid, own);
   const books = openBooks(grid, self.identity.id);
   const found = await findDeployment(world, grid, { wanted, tenant: self.identity.id });
   const { id, name } = found;
   const follow: Follow = { world, books, startedMs, name };
   const known = await knownContracts(world, books, found.contracts);
   const live = known.filter(isLive).map(({ contract }) => contract);
+  if (needsOthers(self)) {
+    const ending = { grid: grid.name, atMs: world.nowMs() };
+    const ends = live.map((contract) => cancellationOf(self, { ...contract, ...ending }));
+    const part = { grid: grid.name, team: self.identity.id, name, id, items: itemsOf([], ends) };
+    await handOn(world, { self, out }, part);
+    return;
+  }
   await cancelContracts({ follow, grid, self }, live);
   const open = known.filter((it) => !hasEnded(it)).map(({ contract }) => contract.id);
   await followEnded(follow, open);
@@ -83,6 +100,14 @@ async function eraseBodies(
 type Canceller = { readonly follow: Follow; readonly grid: Grid; readonly self: Self };
 type Cancelled = { readonly id: string; readonly node: string };
 
+type Ending = Cancelled & { readonly grid: string; readonly atMs: number };
+
+/** The end of a contract, signed by this bot. */
+export function cancellationOf(self: Self, { id, node, grid, atMs }: Ending): Envelope {
+  const cancellation = { grid, contract: id, tenant: self.identity.id, node, atMs };
+  return signCancellation(cancellation, self.keys.signing);
+}
+
 /** Signs and sends the end of contracts; the nodes do it when they read it. */
 export async function cancelContracts(
   { follow, grid, self }: Canceller,
@@ -90,10 +115,7 @@ export async function cancelContracts(
 ): Promise<void> {
   const { world } = follow;
   for (const { id, node } of contracts) {
-    const cancellation = signCancellation(
-      { grid: grid.name, contract: id, tenant: self.identity.id, node, atMs: world.nowMs() },
-      self.keys.signing,
-    );
+    const cancellation = cancellationOf(self, { id, node, grid: grid.name, atMs: world.nowMs() });
     const letter = { cancellation, tenant: self.document };
     await grid.client.cancelContract(letter);
     // Should the directory keep it back, the node finds it there.

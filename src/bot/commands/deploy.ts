@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { contractDigest, signContract } from '../../contract/sign.ts';
-import type { Contract } from '../../contract/spec.ts';
-import { sha256Hex, toHex, utf8 } from '../../lib/bytes.ts';
+import { toHex } from '../../lib/bytes.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { formatBytes, SECOND_MS } from '../../lib/units.ts';
@@ -11,7 +9,7 @@ import { placeByClass } from '../attestation/placement.ts';
 import { addressOf, compileContracts, nodesOf } from '../deployment/compile.ts';
 import { type Placement, planPlacement } from '../deployment/plan.ts';
 import { parseDeployment } from '../deployment/source.ts';
-import { readSecrets, sealBodies, type SealedBody } from '../deployment/secrets.ts';
+import { readSecrets, sealBodies } from '../deployment/secrets.ts';
 import type { Deployment } from '../deployment/spec.ts';
 import { type Standing, standingOf } from '../deployments.ts';
 import { BotError } from '../errors.ts';
@@ -21,29 +19,32 @@ import { recordPolicy } from '../record/policy.ts';
 import { removeDeployment, readSelf, type Self, writeDeployment } from '../store.ts';
 import { openProgress, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
+import { handOn, needsOthers } from '../identity/part.ts';
+import { renewTeam } from '../identity/renewal.ts';
 import { cancelContracts } from './cancel.ts';
+import { partOf, signAll, type Unsigned } from './signing.ts';
 
-export type DeployWish = { readonly file: string; readonly isDryRun: boolean };
-
-/** What is about to be signed and sent, and everything that was decided on the way to it. */
-type Plan = {
-  readonly deployment: Deployment;
-  readonly placement: Placement;
-  readonly contracts: readonly Contract[];
-  /** By node id. */
-  readonly bodies: ReadonlyMap<string, SealedBody>;
-  readonly standing: Standing;
+export type DeployWish = {
+  readonly file: string;
+  readonly isDryRun: boolean;
+  /** Where what a team's next member has to sign is written. */
+  readonly out?: string | undefined;
 };
 
+/** What is about to be signed and sent, and everything that was decided on the way to it. */
+type Plan = Unsigned & { readonly deployment: Deployment; readonly placement: Placement };
+
 /** `zos deploy`: reads, places, signs, sends, and follows until everything runs. */
-export async function deploy(world: World, { file, isDryRun }: DeployWish): Promise<void> {
+export async function deploy(world: World, wish: DeployWish): Promise<void> {
+  const { file, isDryRun } = wish;
   const startedMs = world.nowMs();
   const deployment = parseDeployment(file, await readSource(file));
   const values = await readSecrets(deployment, { file, environment: world.environment });
-  const self = await readSelf(world.home);
+  const known = await readSelf(world.home);
   const grid = await openGrid(world);
   // Known from now on, also when the directory is not there to be asked.
   await recordPolicy(world);
+  const self = await renewTeam(world, grid, known);
   const books = openBooks(grid, self.identity.id);
   const nowMs = world.nowMs();
   const plan = await planDeployment(world, { grid, books, self, deployment, values, nowMs });
@@ -52,6 +53,11 @@ export async function deploy(world: World, { file, isDryRun }: DeployWish): Prom
     return;
   }
   const follow: Follow = { world, books, startedMs, name: deployment.name };
+  if (needsOthers(self)) {
+    const part = partOf({ self, grid: grid.name, name: deployment.name, atMs: nowMs }, plan);
+    await handOn(world, { self, out: wish.out }, part);
+    return;
+  }
   for (const [name, node] of plan.placement) {
     tell(follow, { subject: `${name} on node ${shortId(node)}`, state: 'placed', because: '' });
   }
@@ -170,16 +176,8 @@ type Sender = { readonly follow: Follow; readonly grid: Grid; readonly self: Sel
 async function send(sender: Sender, plan: Plan): Promise<{ id: string; sent: Sent[] }> {
   const { follow, self } = sender;
   const { world } = follow;
-  const signed = plan.contracts.map((contract) => {
-    const envelope = signContract(contract, self.keys.signing);
-    const id = contract.id ?? contractDigest(envelope);
-    const body = plan.bodies.get(contract.node)?.text;
-    return { id, node: contract.node, version: contract.version, envelope, body };
-  });
   const { standing, deployment } = plan;
-  const ids = signed.map((it) => it.id);
-  const id = standing.id ?? sha256Hex(utf8(ids.toSorted().join('\n'))).slice(0, 10);
-  const dropped = standing.contracts.filter((contract) => !ids.includes(contract.id));
+  const { id, ids, signed, dropped } = signAll(self, plan);
   // Kept before anything is sent: a cut in the middle leaves nothing that can't be found again.
   const contracts = [...ids, ...dropped.map((contract) => contract.id)];
   await writeDeployment(world.home, {

@@ -25,14 +25,6 @@ Exit codes:
   ${EXIT.interrupted}  stopped by Ctrl-C
 `;
 
-export const IDENTITY_NEW = `
-Example:
-  $ zos identity new --name alice
-
-The keys are written to key.json in the home folder, for your user only. They are your identity:
-whoever has them can sign as you, and nobody can make them again. There is no password to reset.
-`;
-
 export const FARM_CREATE = `
 Example:
   $ zos farm create attic

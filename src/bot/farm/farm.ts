@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import type { IdentityBundle } from '../../identity/bundle.ts';
 import { type Envelope, signEnvelope } from '../../identity/envelope.ts';
 import { type Farm, farmSchema, type JoinToken, joinTokenSchema } from '../../identity/farm.ts';
 import { sha256Hex, toHex } from '../../lib/bytes.ts';
@@ -43,7 +44,7 @@ export type TokenWish = {
 export type JoinFile = {
   readonly grid: string;
   readonly token: Envelope;
-  readonly farmer: Envelope;
+  readonly farmer: IdentityBundle;
 };
 
 /** `zos farm token`: signs single-use join tokens; needs no directory. */

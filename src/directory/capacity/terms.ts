@@ -2,7 +2,7 @@ import { refuseOlderTerms, type VerifiedTerms } from '../../capacity/farm/terms.
 import type { IdentityBundle } from '../../identity/bundle.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import { recordOf } from '../record/append.ts';
-import { bundleIn, keepBundle } from '../sql/identities.ts';
+import { bundleIn, keepBundle } from '../identity/identities.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Work } from '../database/work.ts';
 import { envelopeIn, numberIn, textIn } from '../sql/rows.ts';

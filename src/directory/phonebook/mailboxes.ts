@@ -4,7 +4,7 @@ import { MESSAGE_KEPT_MS } from '../../phonebook/message.ts';
 import type { WaitingMessage } from '../../sdk/phonebook-api.ts';
 import { RefusedError } from '../errors.ts';
 import { all, one, run, type Work } from '../database/work.ts';
-import { refuseOld } from '../sql/identities.ts';
+import { refuseOld } from '../identity/identities.ts';
 import { numberIn, pageOf, textIn } from '../sql/rows.ts';
 import type { Page, PageOf } from '../store.ts';
 

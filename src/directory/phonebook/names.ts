@@ -6,7 +6,7 @@ import { recordOf } from '../record/append.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { envelopeIn, numberIn, pageOf, textIn } from '../sql/rows.ts';
-import { bundleIn, keepBundle, putIdentity } from '../sql/identities.ts';
+import { bundleIn, keepBundle, putIdentity } from '../identity/identities.ts';
 import type { Carried, CarriedIdentity, Page, PageOf } from '../store.ts';
 
 /** The most names that one identity holds; names cost nothing, so that they need an end. */

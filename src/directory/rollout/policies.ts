@@ -4,7 +4,7 @@ import { type UpdatePolicy, updatePolicySchema } from '../../rollout/spec.ts';
 import { refuseOlderPolicy, type VerifiedPolicy } from '../../rollout/verify.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Work } from '../database/work.ts';
-import { bundleIn, identityOf, keepBundle } from '../sql/identities.ts';
+import { bundleIn, identityOf, keepBundle } from '../identity/identities.ts';
 import { envelopeIn, numberIn, textIn } from '../sql/rows.ts';
 import type { Carried } from '../store.ts';
 

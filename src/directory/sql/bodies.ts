@@ -4,7 +4,7 @@ import type { Carried } from '../store.ts';
 import type { Transaction } from '../database/database.ts';
 import { one, run, type Row, type Work } from '../database/work.ts';
 import { recordOf } from '../record/append.ts';
-import { refuseOld } from './identities.ts';
+import { refuseOld } from '../identity/identities.ts';
 import { envelopeOf } from './rows.ts';
 
 /**

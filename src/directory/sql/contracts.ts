@@ -29,7 +29,7 @@ import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { keepBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
-import { keepBundle, putIdentity } from './identities.ts';
+import { keepBundle, putIdentity } from '../identity/identities.ts';
 import { bookedIn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
 

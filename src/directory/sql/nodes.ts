@@ -9,7 +9,7 @@ import { indexOffer, placeNodes } from '../capacity/table.ts';
 import type { Transaction } from '../database/database.ts';
 import { all, one, run, type Row, type Work } from '../database/work.ts';
 import { recordOf } from '../record/append.ts';
-import { putIdentity, refuseOld } from './identities.ts';
+import { putIdentity, refuseOld } from '../identity/identities.ts';
 import { envelopeIn, numberIn, pageOf, textIn, textOrNullIn } from './rows.ts';
 
 /** Keeps a farm under its hash. */

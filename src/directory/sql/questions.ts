@@ -9,7 +9,7 @@ import type { Carried } from '../store.ts';
 import { contractRow } from './contracts.ts';
 import type { Transaction } from '../database/database.ts';
 import { one, run, type Work } from '../database/work.ts';
-import { refuseOld } from './identities.ts';
+import { refuseOld } from '../identity/identities.ts';
 import { envelopeOf, numberIn, textIn } from './rows.ts';
 import { revisionOf } from './wants.ts';
 

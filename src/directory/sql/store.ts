@@ -13,7 +13,7 @@ import type { Store } from '../store.ts';
 import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
 import { farmsOf, putFarm, putHeartbeat, registerNode } from './nodes.ts';
-import { identityOf, putIdentity } from './identities.ts';
+import { identityOf, putIdentity } from '../identity/identities.ts';
 import { answerOf, ask, claimNonce, putAnswer, sweepQuestions } from './questions.ts';
 import { putReceipt } from './receipts.ts';
 import { contractOf, contractsOf } from './views.ts';

@@ -3,7 +3,7 @@ import { type Life, type LifeVersion, versionState } from '../life.ts';
 import type { ContractFilter, Page, PageOf } from '../store.ts';
 import { all, one, type Row, type Work } from '../database/work.ts';
 import { bodyIn } from './bodies.ts';
-import { bundleIn } from './identities.ts';
+import { bundleIn } from '../identity/identities.ts';
 import { envelopeIn, envelopeOf, jsonIn, numberIn, pageOf, resourcesIn, textIn } from './rows.ts';
 
 /** One contract with everything that was signed about it. */

@@ -7,7 +7,7 @@ import { carriedTermsOf } from '../capacity/terms.ts';
 import { entryIn, publishedHead } from '../record/head.ts';
 import type { Place, PlacedWants } from '../record/proofs.ts';
 import { carriedPolicyOf } from '../rollout/policies.ts';
-import { bundleIn } from './identities.ts';
+import { bundleIn } from '../identity/identities.ts';
 import { envelopeIn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 
 const QUESTIONS_MAX = 256;

@@ -6,7 +6,7 @@ import type { Transaction } from '../database/database.ts';
 import { one, run, type Row, type Work } from '../database/work.ts';
 import { recordOf } from '../record/append.ts';
 import type { CarriedIdentity } from '../store.ts';
-import { jsonIn, textIn } from './rows.ts';
+import { jsonIn, textIn } from '../sql/rows.ts';
 
 /**
  * Takes an identity, or what is new of it, and puts that on the record; a team's members with it.
