@@ -14,6 +14,7 @@ import { codeOf } from '../lib/errors.ts';
 import { MINUTE_MS } from '../lib/units.ts';
 import type { ContractAnswer, NodeAnswer, Proof } from '../sdk/api.ts';
 import { type Client, openClient } from '../sdk/client.ts';
+import type { CapacityQuery } from '../sdk/calls/farms.ts';
 import { BotError } from './errors.ts';
 import { readConfig, writeConfig } from './store.ts';
 import type { World } from './world.ts';
@@ -35,8 +36,12 @@ export type KnownNode = {
   /** The class to count on: `attested` only with such a proof. */
   readonly class: NodeClass;
   readonly farm: string | null;
+  /** Where its farm is, by the directory's word for the farmer's. */
+  readonly location: NodeAnswer['location'];
   readonly state: NodeAnswer['state'];
   readonly used: Resources;
+  /** As the directory counted its signed signs of life. */
+  readonly uptime: NodeAnswer['uptime'];
 };
 
 /** A node whose documents do not hold: it is shown, and never used. */
@@ -81,19 +86,22 @@ export async function openGrid(world: World): Promise<Grid> {
   return { client, name: said.grid, url };
 }
 
-/** All nodes of the grid, each by what it signed itself. */
+/** All nodes of the grid, or those that a search finds, each by what it signed itself. */
 export async function listNodes(
-  grid: Grid,
+  { client, name }: Grid,
   nowMs: number,
+  search?: CapacityQuery,
 ): Promise<{ known: KnownNode[]; doubtful: DoubtfulNode[] }> {
   const known: KnownNode[] = [];
   const doubtful: DoubtfulNode[] = [];
   let cursor: number | null = 0;
   while (cursor !== null) {
-    const page: Awaited<ReturnType<Client['nodes']>> = await grid.client.nodes({ cursor });
+    const page: Awaited<ReturnType<Client['nodes']>> = await (search === undefined
+      ? client.nodes({ cursor })
+      : client.capacity({ ...search, cursor }));
     for (const said of page.items) {
       try {
-        known.push(verifyNode(said, grid.name, nowMs));
+        known.push(verifyNode(said, name, nowMs));
       } catch (error) {
         doubtful.push({ id: said.id, code: codeOf(error) });
       }
@@ -111,7 +119,7 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
   const heartbeat =
     said.heartbeat === null ? null : verifyHeartbeat(said.heartbeat.envelope, identity, grid);
   const isFresh = heartbeat !== null && nowMs - heartbeat.atMs < ONLINE_MS_MAX;
-  const { farm, state, used } = said;
+  const { farm, location, state, used, uptime } = said;
   const proof = said.proof?.offerId === offer.id ? said.proof : null;
   const isProven = proof !== null && proof.isProven && nowMs < proof.untilMs;
   return {
@@ -122,8 +130,10 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
     proof,
     class: countedClass(offer.class, isProven),
     farm,
+    location,
     state,
     used,
+    uptime,
   };
 }
 

@@ -8,7 +8,8 @@ import { printDeployments } from './commands/deployments.ts';
 import { handOver, type HandedOver } from './boot/hand-over.ts';
 import { printImage } from './commands/image.ts';
 import { printLogs } from './commands/logs.ts';
-import { printNodes } from './commands/nodes.ts';
+import { printNodes } from './capacity/nodes.ts';
+import type { NodesOptions } from './capacity/wish.ts';
 import { printStatus } from './commands/status.ts';
 import { deploymentJsonSchema } from './deployment/schema.ts';
 import { BotError, EXIT, exitCodeOf } from './errors.ts';
@@ -116,7 +117,18 @@ function addDeployments(program: Command, world: OpenWorld): void {
   program
     .command('nodes')
     .description('the nodes of the grid, what they offer and what of it is free')
-    .action(() => printNodes(world()));
+    .option('--cpu <count>', 'with so many processors free')
+    .option('--memory <size>', 'with so much memory free, such as 4GiB')
+    .option('--ssd <size>', 'with so much solid-state storage free')
+    .option('--hdd <size>', 'with so much rotating storage')
+    .option('--country <code>', 'in this country, such as BE')
+    .option('--class <class>', 'that proved at least this of its boot')
+    .option('--farm <farm>', 'of this farm: its id, or the name of one of yours')
+    .option('--feature <name...>', 'that can do this, such as tpm or x86-64-v3')
+    .option('--price <price>', 'on which that costs at most so much an hour')
+    .option('--online', 'heard of in the last minutes')
+    .addHelpText('after', help.NODES)
+    .action((options: NodesOptions) => printNodes(world(), options));
   program
     .command('deploy')
     .argument('<file>', 'a deployment in YAML or JSON')

@@ -203,6 +203,11 @@ export const nodeAnswer = registrationAnswer.extend({
   /** What live contracts hold of it. */
   used: resourcesSchema,
   proof: proofSchema.nullable(),
+  /**
+   * Windows of five minutes in the last 30 days: in which the directory heard its signed signs of
+   * life, in which nobody did and it signs that it was up, and in which the directory was there.
+   */
+  uptime: z.object({ heard: z.int(), said: z.int(), windows: z.int() }).nullable(),
   heartbeat: z
     .object({ lastSeenMs: z.int(), envelope: envelopeSchema, payload: heartbeatSchema })
     .nullable(),

@@ -17,7 +17,7 @@ import {
   queryOf,
   type Wish,
 } from './calls.ts';
-import { farmCalls } from './farms.ts';
+import { farmCalls } from './calls/farms.ts';
 import { phonebookCalls } from './phonebook.ts';
 import { readEvents } from './events.ts';
 import { verifyTime } from './time.ts';

@@ -69,6 +69,7 @@ function nodeSaid(over: Partial<NodeAnswer> = {}): NodeAnswer {
     capacity: { cru: 999, mruBytes: 999, sruBytes: 999, hruBytes: 999 },
     used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
     proof: null,
+    uptime: null,
     heartbeat: heartbeatOf(node),
     ...over,
   };

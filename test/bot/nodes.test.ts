@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { GiB } from '../../src/lib/units.ts';
 import { type Bench, zos } from './support/captured-terminal.ts';
 import { type DirectoryProcess, startDirectory } from './support/directory-process.ts';
 import { type JoinFile, startNode } from './support/scripted-node.ts';
@@ -57,4 +58,39 @@ test('what a node refused as it booted is kept and shown, with whose it was', as
   expect(all.find(({ id }) => id === node.id)).toMatchObject({ boot });
   const words = `refused metadata/targets.json from ${mirror} (ROLLED_BACK) as it booted.`;
   expect((await zos(bench, 'nodes')).out).toContain(`Node ${node.id.slice(0, 10)} ${words}`);
+});
+
+test('nodes are found by what they have free, where they are and what they cost', async () => {
+  await zos(bench, 'farm', 'terms', '--country', 'BE');
+  const [token] = JSON.parse((await zos(bench, 'farm', 'token', '--json')).out) as [JoinFile];
+  await using node = await startNode({ url: directory.url, join: token, memoryBytes: 4 * GiB });
+  const found = async (...args: string[]): Promise<string[]> => {
+    const { out } = await zos(bench, 'nodes', ...args, '--json');
+    return (JSON.parse(out) as { id: string }[]).map(({ id }) => id);
+  };
+  expect(await found('--memory', '4G', '--cpu', '2', '--country', 'be')).toEqual([node.id]);
+  expect(await found('--memory', '4GiB', '--online')).toEqual([node.id]);
+  expect(await found('--memory', '4.1GiB')).toEqual([]);
+  expect(await found('--feature', 'tpm')).toEqual([]);
+  expect(await found('--farm', 'attic', '--memory', '3GiB')).toEqual([node.id]);
+  expect(await found('--memory', '3GiB', '--price', '0')).toEqual([node.id]);
+  const { out } = await zos(bench, 'nodes', '--memory', '4G');
+  // Two processors, 4 GiB and 8 GiB of solid-state storage.
+  expect(out).toMatch(/1\.00 {2}0\.04 {2}free {3}BE {5}100\.0 %/u);
+  expect((await zos(bench, 'nodes', '--country', 'KE')).out).toBe(
+    'No node of the grid test has all of that; ask for less of it.\n',
+  );
+});
+
+test.each([
+  [['--memory', 'much'], 'memory, such as 4GiB'],
+  [['--cpu', '-1'], 'processors, such as 2 or 0.5'],
+  [['--country', 'Belgium'], 'a country, two letters such as BE'],
+  [['--class', 'best'], 'a class; there are attested'],
+  [['--feature', 'flying'], 'features; there are data-disk'],
+  [['--price', 'low'], 'a price an hour, such as 0.05'],
+])('a search written %j is told what to write', async (args, sentence) => {
+  const { code, err } = await zos(bench, 'nodes', ...args);
+  expect(code).toBe(2);
+  expect(err).toContain(sentence);
 });

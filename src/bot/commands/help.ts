@@ -90,6 +90,17 @@ Exit codes:
   ${CLASS_EXIT.unverified}   unverified
 `;
 
+export const NODES = `
+Examples:
+  $ zos nodes
+  $ zos nodes --cpu 2 --memory 4GiB --country BE --class verified
+  $ zos nodes --ssd 200GiB --price 0.02 --feature tpm x86-64-v3 --online
+
+CU and SU are the cloud units of what is free: min(max(m/4, c/2), max(m/8, c), max(m/2, c/4)) of c
+processors and m GiB of memory, and h/1200 + s/200 of GiB of storage. Prices are what the node
+signed, a CU, an SU and an hour each, and an NU (a GB in or out).
+`;
+
 export const DEPLOY = `
 Example, hello.yaml:
   name: hello

@@ -1,18 +1,32 @@
 import type { Database } from '../database/database.ts';
-import { farmOf } from '../sql/nodes.ts';
+import { farmOf, putHeartbeat } from '../sql/nodes.ts';
 import type { Store } from '../store.ts';
 import { putTerms } from './terms.ts';
+import { countWindow, openUptime } from './uptime.ts';
 import { nodeOf, nodesOf, searchNodes } from './view.ts';
 
-type CapacityStore = Pick<Store, 'farm' | 'putTerms' | 'capacity' | 'node' | 'nodes'>;
+type CapacityStore = Pick<
+  Store,
+  'farm' | 'putTerms' | 'capacity' | 'node' | 'nodes' | 'putHeartbeat'
+>;
 
-/** The part of the store about what is to be had, from whom and for how much. */
-export function capacityStore({ read, write }: Database): CapacityStore {
+/** The part of the store about what is to be had, from whom, for how much, and how surely. */
+export function capacityStore({ read, write, note }: Database): CapacityStore {
+  const uptime = openUptime();
   return {
     farm: async (id) => read(farmOf(id)),
     putTerms: async (terms, farmer) => write((transaction) => putTerms(transaction, terms, farmer)),
     capacity: async (search, page, nowMs) => read(searchNodes(search, page, nowMs)),
     node: async (id) => read(nodeOf(id)),
     nodes: async (page) => read(nodesOf(page)),
+    putHeartbeat: async (heartbeat, nowMs) => {
+      const { node } = heartbeat.value;
+      const isNew = !uptime.isCounted(node, nowMs);
+      await note(function* (transaction) {
+        yield* putHeartbeat(transaction, heartbeat, nowMs);
+        if (isNew) yield* countWindow(heartbeat.value, nowMs);
+      });
+      if (isNew) uptime.setCounted(node, nowMs);
+    },
   };
 }

@@ -9,12 +9,19 @@ import { envelopeIn, jsonIn, numberIn, pageOf, textIn, textOrNullIn } from '../s
 import type { CapacitySearch, Page, PageOf } from '../store.ts';
 import { rankOf } from './table.ts';
 
+/** A node's days, and those of the directory since the node's first. */
+const UPTIME = `(SELECT CAST(SUM(u.heard) AS BIGINT) FROM uptime u WHERE u.seq = c.seq) AS heard,
+  (SELECT CAST(SUM(u.said) AS BIGINT) FROM uptime u WHERE u.seq = c.seq) AS said,
+  (SELECT CAST(SUM(u.early) AS BIGINT) FROM uptime u WHERE u.seq = c.seq) AS early,
+  (SELECT CAST(SUM(d.windows) AS BIGINT) FROM directory_uptime d WHERE d.day >= c.since_day)
+    AS windows`;
+
 /** Everything about the nodes of the rows that `picked` names, in one read. */
 function nodesIn(picked: string): string {
   return `SELECT n.*, i.envelope AS identity, h.last_seen_ms, h.payload, h.envelope, p.proof,
       t.location, c.cpu_millis - c.free_cpu_millis AS used_cpu_millis,
       c.memory_bytes - c.free_memory_bytes AS used_memory_bytes,
-      c.ssd_bytes - c.free_ssd_bytes AS used_ssd_bytes
+      c.ssd_bytes - c.free_ssd_bytes AS used_ssd_bytes, ${UPTIME}
     FROM (${picked}) c JOIN nodes n ON n.seq = c.seq JOIN identities i ON i.id = n.id
     LEFT JOIN heartbeats h ON h.node = n.id LEFT JOIN proofs p ON p.node = n.id
     LEFT JOIN farm_terms t ON t.farm = n.farm ORDER BY c.seq`;
@@ -100,6 +107,7 @@ function nodeIn(row: Row): NodeAnswer {
       ssdBytes: used('used_ssd_bytes'),
     },
     proof: proofIn(row),
+    uptime: uptimeIn(row),
     heartbeat:
       row['payload'] === null
         ? null
@@ -109,6 +117,15 @@ function nodeIn(row: Row): NodeAnswer {
             payload: jsonIn(row, 'payload') as Heartbeat,
           },
   };
+}
+
+/** Whoever was heard was there, so there are never fewer windows than that. */
+function uptimeIn(row: Row): NodeAnswer['uptime'] {
+  if (row['heard'] === null) return null;
+  const heard = numberIn(row, 'heard');
+  const counted = row['windows'] === null ? 0 : numberIn(row, 'windows') - numberIn(row, 'early');
+  const windows = Math.max(heard, counted);
+  return { heard, said: Math.min(numberIn(row, 'said'), windows - heard), windows };
 }
 
 /** As long as the node still makes the offer that was proven. */

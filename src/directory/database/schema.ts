@@ -99,8 +99,25 @@ CREATE TABLE capacity (
   storage_price INTEGER NOT NULL,
   network_price INTEGER NOT NULL,
   features INTEGER NOT NULL,
-  online_until_ms INTEGER NOT NULL
+  online_until_ms INTEGER NOT NULL,
+  since_day INTEGER
 ) STRICT;
+CREATE TABLE uptime (
+  seq INTEGER NOT NULL,
+  day INTEGER NOT NULL,
+  heard INTEGER NOT NULL,
+  said INTEGER NOT NULL,
+  early INTEGER NOT NULL,
+  last_window INTEGER NOT NULL,
+  PRIMARY KEY (seq, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE directory_uptime (
+  day INTEGER PRIMARY KEY,
+  windows INTEGER NOT NULL,
+  last_window INTEGER NOT NULL
+) STRICT;
+
 CREATE INDEX capacity_by_farm ON capacity (farm, seq);
 CREATE INDEX capacity_by_country ON capacity (country, seq);
 

@@ -1,5 +1,6 @@
 import { putProof } from '../attestation/proofs.ts';
 import { capacityStore } from '../capacity/store.ts';
+import { countOwnWindow } from '../capacity/uptime.ts';
 import type { Database } from '../database/database.ts';
 import { sweepMessages } from '../phonebook/mailboxes.ts';
 import { phonebookStore } from '../phonebook/store.ts';
@@ -12,7 +13,7 @@ import type { DirectoryRecord } from '../record/record.ts';
 import type { Store } from '../store.ts';
 import { eraseBody } from './bodies.ts';
 import { admitContract, cancelContract, sweep } from './contracts.ts';
-import { farmsOf, putFarm, putHeartbeat, registerNode } from './nodes.ts';
+import { farmsOf, putFarm, registerNode } from './nodes.ts';
 import { identityOf, putIdentity } from '../identity/identities.ts';
 import { answerOf, ask, claimNonce, putAnswer, sweepQuestions } from './questions.ts';
 import { putReceipt } from './receipts.ts';
@@ -42,8 +43,6 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
     updates: async (farm) => read(updatesOf(farm)),
     registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
     putProof: async (node, proof) => note(() => putProof(node, proof)),
-    putHeartbeat: async (heartbeat, nowMs) =>
-      note((transaction) => putHeartbeat(transaction, heartbeat, nowMs)),
     admitContract: async (entry) => write((transaction) => admitContract(transaction, entry)),
     contract: async (id) => read(contractOf(id)),
     contracts: async (filter, page) => read(contractsOf(filter, page)),
@@ -69,6 +68,7 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
     sweep: async (nowMs) => {
       await write(function* (transaction) {
         yield* sweep(transaction, nowMs);
+        yield* countOwnWindow(nowMs);
         yield* sweepQuestions(nowMs);
         yield* sweepMessages(nowMs);
         if (isAwake) yield* sweepTurns(nowMs);

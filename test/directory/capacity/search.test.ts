@@ -5,7 +5,7 @@ import { untrustedPayload } from '../../../src/identity/envelope.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import { sha256Hex } from '../../../src/lib/bytes.ts';
 import { GiB, MiB } from '../../../src/lib/units.ts';
-import type { CapacityQuery } from '../../../src/sdk/farms.ts';
+import type { CapacityQuery } from '../../../src/sdk/calls/farms.ts';
 import { GRID, makePerson, type Person } from '../../support/contracts.ts';
 import {
   contractFor,

@@ -1,8 +1,11 @@
+import { formatMicros, type Prices } from '../../capacity/price.ts';
+import { computeUnitMicros, MICROS, storageUnitMicros } from '../../capacity/units.ts';
 import { paint } from '../../lib/colour.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 import { type KnownNode, listNodes, openGrid } from '../grid.ts';
 import { plain, shortId, table } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
+import { type NodesOptions, searchOf } from './wish.ts';
 
 const HEADING = [
   'node',
@@ -11,24 +14,34 @@ const HEADING = [
   'processors',
   'memory',
   'storage',
+  'CU',
+  'SU',
+  'price',
+  'place',
+  'uptime',
   'class',
   'proven',
   'seen',
 ];
 
 /** `zos nodes`: what each node offers, what of it is free, and when it was heard of. */
-export async function printNodes(world: World): Promise<void> {
+export async function printNodes(world: World, options: NodesOptions): Promise<void> {
+  const search = await searchOf(world, options);
   const grid = await openGrid(world);
   const nowMs = world.nowMs();
-  const { known, doubtful } = await listNodes(grid, nowMs);
+  const { known, doubtful } = await listNodes(grid, nowMs, search);
   for (const { id, code } of doubtful) {
     const warning = `Node ${shortId(id)} is left out: what it signed does not hold (${code}).`;
     world.terminal.err(`${paint(world.terminal, 'yellow', warning)}\n`);
   }
   const rows = known.map((node) => rowOf(node, nowMs));
+  const none =
+    search === undefined
+      ? `The grid ${grid.name} has no nodes yet; boot one with a token of \`zos farm token\`.\n`
+      : `No node of the grid ${grid.name} has all of that; ask for less of it.\n`;
   const text =
     rows.length === 0
-      ? `The grid ${grid.name} has no nodes yet; boot one with a token of \`zos farm token\`.\n`
+      ? none
       : `Free of all, on the grid ${grid.name}:\n\n${table([HEADING, ...rows])}${wordsOn(known)}`;
   answer(world, known.map(valueOf), text);
 }
@@ -45,10 +58,47 @@ function rowOf(node: KnownNode, nowMs: number): string[] {
     `${Math.max(0, cru - used.cpuMillis / 1000)} of ${cru}`,
     share(mruBytes - used.memoryBytes, mruBytes),
     share(sruBytes - used.ssdBytes, sruBytes),
+    units(freeUnits(node).computeMicros),
+    units(freeUnits(node).storageMicros),
+    priceOf(offer.prices),
+    node.location?.country ?? '-',
+    uptimeOf(node),
     plain(offer.class),
     provenIn(node, nowMs),
     heartbeat === null ? 'never' : `${formatDuration(Math.max(0, nowMs - heartbeat.atMs))} ago`,
   ];
+}
+
+/** The cloud units of what is free. */
+function freeUnits({ offer: { capacity }, used }: KnownNode) {
+  return {
+    computeMicros: computeUnitMicros({
+      cpuMillis: Math.max(0, capacity.cru * 1000 - used.cpuMillis),
+      memoryBytes: Math.max(0, capacity.mruBytes - used.memoryBytes),
+    }),
+    storageMicros: storageUnitMicros({
+      hruBytes: capacity.hruBytes,
+      sruBytes: Math.max(0, capacity.sruBytes - used.ssdBytes),
+    }),
+  };
+}
+
+/** Where a node signs that it was up and nobody heard it, both are shown: `91.2 (99.8) %`. */
+function uptimeOf({ uptime }: KnownNode): string {
+  if (uptime === null || uptime.windows === 0) return '-';
+  const { heard, said, windows } = uptime;
+  const percent = (count: number): string => (Math.floor((count / windows) * 1000) / 10).toFixed(1);
+  return said === 0 ? `${percent(heard)} %` : `${percent(heard)} (${percent(heard + said)}) %`;
+}
+
+function units(micros: number): string {
+  return (Math.floor(micros / (MICROS / 100)) / 100).toFixed(2);
+}
+
+function priceOf(prices: Prices): string {
+  const { computeHourMicros, storageHourMicros, networkMicros } = prices;
+  const all = [computeHourMicros, storageHourMicros, networkMicros];
+  return all.every((micros) => micros === 0) ? 'free' : all.map(formatMicros).join(' ');
 }
 
 /** What people should know of starts and updates: a line for each that did not go as it should. */
@@ -106,8 +156,13 @@ function valueOf(node: KnownNode): unknown {
     provenClass: node.class,
     proof,
     security: heartbeat?.security ?? null,
+    location: node.location,
+    uptime: node.uptime,
+    prices: offer.prices,
+    features: offer.features,
     capacity,
     used,
+    freeUnits: freeUnits(node),
     lastSeenMs,
     stages,
     system: heartbeat?.system ?? null,

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import type { IdentityBundle } from '../identity/bundle.ts';
-import type { Envelope } from '../identity/envelope.ts';
-import * as api from './api.ts';
-import { type Calls, type PageWish, queryOf } from './calls.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import * as api from '../api.ts';
+import { type Calls, type PageWish, queryOf } from '../calls.ts';
 
 /** What a node shall have free, and be; `features` are names with commas between. */
 export type CapacityQuery = PageWish & {
