@@ -40,6 +40,7 @@ const UNKNOWN = {
   startedAtMs: 0,
   oomKills: 0,
   logBytes: 0,
+  counts: null,
 } as const;
 
 async function readHave(state: CrunState, bootMs: number): Promise<ContainerHave> {
@@ -54,7 +55,30 @@ async function readHave(state: CrunState, bootMs: number): Promise<ContainerHave
     // A loud container can fill its log between two steps of ours. That is its own loss: it never
     // keeps the node from seeing this container or any other.
     logBytes: await boundLog(state.id).catch(() => LOG_BYTES_MAX),
+    counts: state.state === 'running' ? await readCounts(state) : null,
   };
+}
+
+/** Out of its cgroup (cgroup-v2.rst) and its own network (proc_pid_net(5)); all or nothing. */
+async function readCounts({ id, pid }: CrunState): Promise<ContainerHave['counts']> {
+  const [cpu, memory, links] = await Promise.all([
+    readText(`${CGROUP_ROOT}/${id}/cpu.stat`, 4 * KiB),
+    readText(`${CGROUP_ROOT}/${id}/memory.current`, 4 * KiB),
+    readText(`/proc/${pid}/net/dev`, 64 * KiB).catch(() => undefined),
+  ]);
+  const usage = /^usage_usec (\d+)$/mu.exec(cpu ?? '')?.[1];
+  if (usage === undefined || memory === undefined || links === undefined) return null;
+  return {
+    cpuMs: Math.floor(Number(usage) / 1000),
+    memoryBytes: Number(memory),
+    ...traffic(links),
+  };
+}
+
+/** What went over a container's one link; nothing where it has none. */
+export function traffic(links: string): { receivedBytes: number; sentBytes: number } {
+  const fields = /^ *eth0: *(.*)$/mu.exec(links)?.[1]?.trim().split(/ +/u) ?? [];
+  return { receivedBytes: Number(fields[0] ?? 0), sentBytes: Number(fields[8] ?? 0) };
 }
 
 async function readBootMs(): Promise<number> {

@@ -48,6 +48,16 @@ export type ContainerHave = {
   /** How often the kernel ended it for want of memory. */
   readonly oomKills: number;
   readonly logBytes: number;
+  /** What the kernel counted of it since it began; `null` of what does not run. */
+  readonly counts: Counts | null;
+};
+
+/** What the kernel counts of a container. */
+export type Counts = {
+  readonly cpuMs: number;
+  readonly memoryBytes: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
 };
 
 /** The id that a container has on a node, in crun and in the loop. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { meterSchema } from '../capacity/meter.ts';
 import { refusalSchema, versionsSchema } from '../artifact/spec.ts';
 import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
@@ -46,6 +47,8 @@ export const receiptSchema = z.strictObject({
   workloads: z.array(workloadStateSchema).max(64),
   /** This node's ends of the contract's znets. */
   znetEnds: z.array(znetEndSchema).max(64),
+  /** What it used so far, of a contract that ran. */
+  meter: meterSchema.optional(),
 });
 /** What a node says of a contract, signed and numbered. */
 export type Receipt = z.infer<typeof receiptSchema>;

@@ -16,6 +16,7 @@ import { askByTerms, type TermsHolder } from './capacity/terms.ts';
 import { type Holdings, openHoldings } from './holdings.ts';
 import { type ImagesParts, openImages } from './images.ts';
 import type { Drivers } from './loop/observation.ts';
+import { type Meters, openMeters } from './meter/meters.ts';
 import { type Loop, openLoop } from './loop/reconcile.ts';
 import { reportParts, statements, tellers } from './online/telling.ts';
 import { type Feed, pickUp } from './pickup.ts';
@@ -42,6 +43,8 @@ export type AgentParts = {
   /** The directory's id out of the signed release. */
   readonly directoryId: string;
   readonly store: ContractStore;
+  /** Where what contracts used is kept. */
+  readonly metersPath: string;
   /** Whose record has to hold every contract, and what this node remembers of it. */
   readonly record: Pick<WatchParts, 'policy' | 'store'>;
   /** How the farmer wants this node updated. */
@@ -135,6 +138,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   const { directory } = parts;
   const follower = openFollower({ watch, directory, steady: parts.clock.steady, onTrouble });
   const wake = (): void => loop.wake();
+  const meters = await openMetersOf(parts, wake);
   const images = openImages(
     { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake },
     signal,
@@ -155,7 +159,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
       const { endOf } = holdings.peers;
       return wishesOf({ node, contracts, nowMs, isClockSynced: isSynced, fetchOf, endOf });
     },
-    onView: (view) => reporter.say(statements(parts, holdings, view)),
+    onView: (view) => reporter.say(statements(parts, { holdings, meters }, view)),
     onFailure: (key, sentence) => {
       parts.console.say(`failed ${key}: ${sentence}`);
       if (key.startsWith('image ')) images.doubt(key.slice('image '.length));
@@ -174,6 +178,12 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
   };
   const isClockSynced = (): boolean => isSynced;
   return { holdings, loop, reporter, follower, take, trustClock, isClockSynced };
+}
+
+async function openMetersOf(parts: AgentParts, onChange: () => void): Promise<Meters> {
+  const { metersPath: path, clock } = parts;
+  const { onTrouble } = tellers(parts);
+  return openMeters({ path, clock: clock.clock, steady: clock.steady, onChange, onTrouble });
 }
 
 async function openWatchOf(parts: AgentParts, onCalm: () => void): Promise<RecordWatch> {

@@ -135,12 +135,11 @@ async function gather(ground: Ground): Promise<AgentParts> {
     registration: { identity: self.document, token, farmer },
     directory: directoryOf(ground),
     directoryId: directory.identity,
-    store: await openContractStore(`${folder}/contracts`),
+    ...(await keptIn(folder)),
     record: await recordOf(boot, folder),
     drivers: driversOf(images.ground, self),
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
-    nextSeq: await openSequence(`${folder}/seq`),
     life: lifeOf(ground, update, own),
     onAcknowledged: supervisor.sayHealthy,
     keepUpToDate: update.follow,
@@ -161,6 +160,17 @@ async function openWords({ boot, console }: Ground, folder: string) {
   return {
     policy: await openPolicy({ ...parts, path: `${folder}/update-policy.json` }),
     terms: await openTerms({ ...parts, path: `${folder}/farm-terms.json` }),
+  };
+}
+
+/** What outlives the agent, the directory's silence and a loss of power. */
+async function keptIn(
+  folder: string,
+): Promise<Pick<AgentParts, 'store' | 'metersPath' | 'nextSeq'>> {
+  return {
+    store: await openContractStore(`${folder}/contracts`),
+    metersPath: `${folder}/meters.json`,
+    nextSeq: await openSequence(`${folder}/seq`),
   };
 }
 

@@ -5,6 +5,7 @@ import { formatDuration } from '../lib/units.ts';
 import { znetIdOf } from '../znet/address.ts';
 import type { ZnetEnd } from '../znet/spec.ts';
 import type { Refusal } from './holdings.ts';
+import type { Meters } from './meter/meters.ts';
 import { type Key, keyOf } from './loop/graph.ts';
 import { GAVE_UP_MS } from './loop/memory.ts';
 import type { View } from './loop/reconcile.ts';
@@ -22,6 +23,8 @@ export type Known = {
   readonly processOf: (id: string) => { pid: number; startedAtMs: number } | undefined;
   /** Of a znet that stands: this node's end of it. */
   readonly endOf: (znet: string) => ZnetEnd | undefined;
+  /** What a contract used so far, as far as it may be told. */
+  readonly meters: Pick<Meters, 'meterOf' | 'isSettled'>;
 };
 
 /** What this node has to say of every contract it knows; pure. */
@@ -29,7 +32,7 @@ export function statementsOf(known: Known): readonly Statement[] {
   return [
     ...[...known.refused].map(refusedStatement),
     ...[...known.held].map((contract) => heldStatement(contract, known)),
-    ...[...known.ended].flatMap((contract) => endedStatement(contract, known.view)),
+    ...[...known.ended].flatMap((contract) => endedStatement(contract, known)),
   ];
 }
 
@@ -54,18 +57,25 @@ function heldStatement(contract: VerifiedContract, known: Known): Statement {
     return end === undefined ? [] : [end];
   });
   const state = isRunning ? 'running' : 'accepted';
-  return { contract: id, version, digest, state, workloads, znetEnds };
+  return { contract: id, version, digest, state, workloads, znetEnds, ...meterOf(id, known) };
+}
+
+function meterOf(id: string, { meters }: Known): Pick<Statement, 'meter'> {
+  const meter = meters.meterOf(id);
+  return meter === undefined ? {} : { meter };
 }
 
 /** An ended contract is told of when nothing of it runs any more. */
 function endedStatement(
   { id, version, digest }: SignedContract,
-  { have }: View,
+  known: Known,
 ): readonly Statement[] {
+  const { have } = known.view;
   const prefix = `container ${containerIdOf(id, '')}`;
   const isGone = ![...have.found.keys()].some((key) => key.startsWith(prefix));
-  if (!isGone || have.unseen.has('container')) return [];
-  return [{ contract: id, version, digest, state: 'ended', workloads: [], znetEnds: [] }];
+  if (!isGone || have.unseen.has('container') || !known.meters.isSettled(id)) return [];
+  const about = { contract: id, version, digest, workloads: [], znetEnds: [] };
+  return [{ ...about, state: 'ended', ...meterOf(id, known) }];
 }
 
 type Told = Omit<WorkloadState, 'kind' | 'name'>;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { traffic } from '../../src/container/observe.ts';
 import { digestOf } from '../../src/container/oci.ts';
 import {
   compareContainer,
@@ -37,6 +38,7 @@ const RUNNING: ContainerHave = {
   startedAtMs: 1_700_000_000_000,
   oomKills: 0,
   logBytes: 0,
+  counts: null,
 };
 
 test('a container that runs as it was signed is left alone', () => {
@@ -58,4 +60,15 @@ test.each([
 test('names fit where they go: crun’s folder and the kernel’s 15 characters', () => {
   expect(SPEC.id).toBe('c0ffee0000000000-web');
   expect(linkNameOf(SPEC.id)).toMatch(/^c-[0-9a-f]{12}$/);
+});
+
+test('the traffic of a container is what went over its one link', () => {
+  const links = [
+    'Inter-|   Receive                            |  Transmit',
+    ' face |bytes    packets errs drop fifo frame |bytes    packets',
+    '    lo:    9999      10    0    0    0     0          0         0     9999      10    0',
+    '  eth0: 1234567      10    0    0    0     0          0         0      890      12    0',
+  ].join('\n');
+  expect(traffic(links)).toEqual({ receivedBytes: 1_234_567, sentBytes: 890 });
+  expect(traffic(links.replace('eth0', 'wlan'))).toEqual({ receivedBytes: 0, sentBytes: 0 });
 });

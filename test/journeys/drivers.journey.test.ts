@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { MINUTE_MS } from '../../src/lib/units.ts';
+import { MiB, MINUTE_MS } from '../../src/lib/units.ts';
 import { runInGuest } from '../support/guest/guest.ts';
 
 // The drivers on the released kernel with the released tools, in a machine of their own.
@@ -59,6 +59,17 @@ test('a container gets the page of another through the tunnel', () => {
     isStartKnown: true,
     nullOwner: 0,
   });
+});
+
+test('the kernel’s counts of a container are its own', () => {
+  const { counts } = found['containers'] as { counts: Record<string, number> };
+  expect(counts['cpuMs']).toBeGreaterThan(0);
+  expect(counts['memoryBytes']).toBeGreaterThan(0);
+  expect(counts['memoryBytes']).toBeLessThanOrEqual(32 * MiB);
+  // It fetched a page of another container, and nothing else.
+  expect(counts['receivedBytes']).toBeGreaterThan(200);
+  expect(counts['sentBytes']).toBeGreaterThan(200);
+  expect(counts['receivedBytes']).toBeLessThan(MiB);
 });
 
 test('it is nobody, has no capability, is filtered, and changes nothing', () => {

@@ -1,5 +1,5 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 7;
+export const SCHEMA_VERSION = 8;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
 export const SCHEMA = `
@@ -226,7 +226,8 @@ CREATE TABLE receipts (
   contract TEXT PRIMARY KEY,
   node TEXT NOT NULL,
   seq INTEGER NOT NULL,
-  envelope TEXT NOT NULL
+  envelope TEXT NOT NULL,
+  meter TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE znet_ends (

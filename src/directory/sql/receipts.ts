@@ -1,3 +1,4 @@
+import { isLaterMeter, type Meter } from '../../capacity/meter.ts';
 import type { Receipt } from '../../contract/receipt.ts';
 import { ContractError } from '../../contract/verify.ts';
 import { RefusedError } from '../errors.ts';
@@ -28,13 +29,22 @@ export function* putReceipt(
   if (said === undefined) {
     throw new ContractError('CONTRACT_UNKNOWN', 'The directory has no such version of it.');
   }
+  yield* refuseShrunk(receipt);
   const text = JSON.stringify(envelope);
   // One statement, so that an older receipt never replaces a newer one.
   const changed = yield* run(
-    `INSERT INTO receipts (contract, node, seq, envelope) VALUES (:contract, :node, :seq, :text)
-     ON CONFLICT (contract) DO UPDATE SET seq = excluded.seq, envelope = excluded.envelope
+    `INSERT INTO receipts (contract, node, seq, envelope, meter)
+     VALUES (:contract, :node, :seq, :text, :meter)
+     ON CONFLICT (contract) DO UPDATE SET seq = excluded.seq, envelope = excluded.envelope,
+       meter = COALESCE(excluded.meter, receipts.meter)
      WHERE excluded.seq > receipts.seq`,
-    { contract: receipt.contract, node: receipt.node, seq: receipt.seq, text },
+    {
+      contract: receipt.contract,
+      node: receipt.node,
+      seq: receipt.seq,
+      text,
+      meter: receipt.meter === undefined ? null : JSON.stringify(receipt.meter),
+    },
   );
   if (changed === 0) {
     yield* refuseUnlessSame(receipt, text);
@@ -63,6 +73,21 @@ function* versionOf({ contract, version }: Receipt): Work<LifeVersion | undefine
     { contract, version },
   );
   return row === undefined ? undefined : (jsonIn(row, 'life_version') as LifeVersion);
+}
+
+/** A meter only grows: what a node said once that a contract used, it never takes back. */
+function* refuseShrunk({ contract, seq, meter }: Receipt): Work<void> {
+  if (meter === undefined) return;
+  const row = yield* one('SELECT meter FROM receipts WHERE contract = :contract AND seq < :seq', {
+    contract,
+    seq,
+  });
+  if (row === undefined || row['meter'] === null) return;
+  if (isLaterMeter(jsonIn(row, 'meter') as Meter, meter)) return;
+  throw new RefusedError(
+    'METER_BACKWARD',
+    'This receipt tells less use than one before; a meter only grows, or begins after its end.',
+  );
 }
 
 /** The same receipt again is no error: its answer may have been lost. */

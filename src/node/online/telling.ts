@@ -9,6 +9,8 @@ import type { Key } from '../loop/graph.ts';
 import type { View } from '../loop/reconcile.ts';
 import type { Follower } from '../record/follower.ts';
 import type { ReportParts } from '../report.ts';
+import type { Meters } from '../meter/meters.ts';
+import { usesOf } from '../meter/uses.ts';
 import { type Statement, statementsOf } from '../status.ts';
 
 /** How the node says what it says: to the directory, and on its screen. */
@@ -57,12 +59,14 @@ export function reportParts(
 /** What there is to say now. */
 export function statements(
   parts: AgentParts,
-  holdings: Holdings,
+  { holdings, meters }: { readonly holdings: Holdings; readonly meters: Meters },
   view: View,
 ): readonly Statement[] {
   const haveOf = (key: Key): unknown => view.sight.things.get(key)?.have;
+  meters.take(usesOf(holdings, view), { ending: new Set(holdings.ended.keys()) });
   return statementsOf({
     view,
+    meters,
     held: holdings.held.values(),
     refused: holdings.refused.values(),
     ended: holdings.ended.values(),

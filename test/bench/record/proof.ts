@@ -99,7 +99,5 @@ function makeRecord(): Made {
 function policyOf(log: NoteSigner, witnesses: readonly NoteSigner[]): Policy {
   const lines = witnesses.map((one, at) => `witness w${at + 1} ${vkeyOf(one, 'cosignature-v1')}`);
   const head = `log ${vkeyOf(log, 'ed25519')}`;
-  return parsePolicy(
-    utf8([head, ...lines, 'group all 2 w1 w2 w3', 'quorum all', ''].join('\n')),
-  );
+  return parsePolicy(utf8([head, ...lines, 'group all 2 w1 w2 w3', 'quorum all', ''].join('\n')));
 }

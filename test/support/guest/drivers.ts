@@ -134,6 +134,7 @@ async function tryContainers(image: NamedFile): Promise<unknown> {
     difference: have === undefined ? 'gone' : containers.compare(web, have).change,
     isStartKnown: Math.abs((have?.startedAtMs ?? 0) - Date.now()) < 120_000,
     nullOwner: statSync('/dev/null').uid,
+    counts: (await containers.observe(signal)).get(cli.id)?.counts,
   };
 }
 

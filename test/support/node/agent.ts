@@ -158,6 +158,7 @@ async function partsOf({ wish, kept, self, terms, offer, lines }: Ground): Promi
     },
     directory: openDirectory([{ url: directory.url, client: directory.client }]),
     directoryId: directory.own.id,
+    metersPath: `${folder}/meters.json`,
     store: await openContractStore(`${folder}/contracts`),
     record: await recordOf(directory, folder),
     policy: await openPolicy({

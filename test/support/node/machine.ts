@@ -135,6 +135,7 @@ export class Machine {
         startedAtMs: 1_700_000_000_000 + this.nextPid,
         oomKills: 0,
         logBytes: 0,
+        counts: { cpuMs: 0, memoryBytes: 0, receivedBytes: 0, sentBytes: 0 },
       });
     };
     return {
