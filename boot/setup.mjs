@@ -11,6 +11,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const SYSTEM_PACKAGES = {
   binutils: 'strip, for the Node that goes into the image',
   'ca-certificates': 'whom npm may trust',
+  chromium: 'the browser that a test checks signatures in',
   crun: 'tests that run containers on this kernel',
   curl: "the stranger's check of the record, with nothing of ours",
   'debian-archive-keyring': 'the keys that sign Debian’s package index',
