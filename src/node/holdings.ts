@@ -17,6 +17,7 @@ import { type Envelope, untrustedPayload } from '../identity/envelope.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { DAY_MS } from '../lib/units.ts';
+import { openTenants } from './identity/tenants.ts';
 import { placeWants } from './record/places.ts';
 import type { RecordWatch } from './record/watch.ts';
 import { openPeers, type Peers } from './peers.ts';
@@ -90,6 +91,7 @@ class Ledger implements Holdings {
   /** The digests of all cancellations that were obeyed. */
   readonly #endings = new Set<string>();
   readonly #over = new Set<string>();
+  readonly #tenants = openTenants();
   readonly #parts: HoldingsParts;
 
   constructor(parts: HoldingsParts) {
@@ -104,10 +106,9 @@ class Ledger implements Holdings {
     for (const { kind, name, signed, signer } of kept) {
       if (kind !== 'cancellation') continue;
       await this.#guard(`stored cancellation ${name}`, async () => {
-        const { contract, tenant } = verifyCancellation(
-          { cancellation: signed, tenant: signer },
-          grid,
-        );
+        const carried = { cancellation: signed, tenant: signer };
+        const { contract, tenant, signers } = verifyCancellation(carried, grid);
+        this.#tenants.recall(signers);
         this.#cancelled.add(`${contract} ${tenant}`);
         this.#endings.add(sha256Hex(untrustedPayload(signed, 'cancellation')));
       });
@@ -161,6 +162,7 @@ class Ledger implements Holdings {
     const { grid } = this.#parts;
     const carried = { contract: kept.signed, tenant: kept.signer, body: kept.body };
     const known = verifySignedContract(carried, grid);
+    this.#tenants.recall(known.signers);
     if (this.#isCancelled(known)) {
       this.ended.set(known.id, known);
       return;
@@ -183,6 +185,7 @@ class Ledger implements Holdings {
     this.#endings.add(sha256Hex(untrustedPayload(signed, 'cancellation')));
     if (this.#cancelled.has(mark)) return;
     if (cancellation.node !== node || nowMs - cancellation.atMs > CANCELLATION_MS_KEPT) return;
+    this.#tenants.take(cancellation.signers, nowMs);
     // On the disk first: what ended once does not come back with the power.
     await store.put({ kind: 'cancellation', name: `${contract}-${tenant}` }, { signed, signer });
     this.#cancelled.add(mark);
@@ -204,6 +207,7 @@ class Ledger implements Holdings {
     let contract: VerifiedContract;
     try {
       contract = verifyContract(carried, know, grid);
+      this.#tenants.take(contract.signers, nowMs);
     } catch (error) {
       this.#refuse(carried, digest, error);
       return;
@@ -250,16 +254,14 @@ class Ledger implements Holdings {
       (sum, { resources }) => addResources(sum, resources),
       NO_RESOURCES,
     );
-    const isCancelled = this.#isCancelled(contract);
-    const held = this.held.get(contract.id);
     return {
       grid,
       node,
       offers: standing(),
       total,
       usedByOthers,
-      held,
-      isCancelled,
+      held: this.held.get(contract.id),
+      isCancelled: this.#isCancelled(contract),
       class: nodeClass,
       opens,
     };

@@ -10,7 +10,8 @@ import type { CarriedContract } from '../../src/contract/verify.ts';
 import type { Wants } from '../../src/contract/wants.ts';
 import { toBase64, utf8 } from '../../src/lib/bytes.ts';
 import { GiB, HOUR_MS, MiB } from '../../src/lib/units.ts';
-import { payloadTypeOf } from '../../src/identity/envelope.ts';
+import { type Envelope, payloadTypeOf } from '../../src/identity/envelope.ts';
+import { changeIdentity } from '../../src/identity/operation.ts';
 import { type Holdings, openHoldings } from '../../src/node/holdings.ts';
 import { openRecordStore } from '../../src/node/record/store.ts';
 import { openWatch } from '../../src/node/record/watch.ts';
@@ -28,6 +29,7 @@ import {
 } from '../support/contracts.ts';
 import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
 import { makeReceipt } from '../support/directory.ts';
+import { keysFrom, makeOwner } from '../support/identity/people.ts';
 import { History } from '../support/record/history.ts';
 import { policyOf } from '../support/record/signers.ts';
 
@@ -270,4 +272,22 @@ test("a peer's key counts by its own signature and a contract that names it, the
   expect(holdings.peers.endOf(peer.id, znet)?.publicKey).toBe(keyOf(2));
   const again = await openFolder(folder);
   expect(again.holdings.peers.endOf(peer.id, znet)?.publicKey).toBe(keyOf(2));
+});
+
+test('a contract under replaced keys is refused where newer ones are known, restarted too', async () => {
+  const owner = makeOwner('alice');
+  const next = keysFrom('alice next');
+  const signingKeys = [toBase64(next.signing.publicKey)];
+  const chain = changeIdentity(owner.chain, { signingKeys }, owner.keys.rotation);
+  const before = { id: owner.id, keys: owner.keys, document: owner.chain[0] as Envelope };
+  const after = { ...before, keys: next, document: { chain } as unknown as Envelope };
+  const { holdings, folder } = await openFolder();
+  const fresh = carry(after, makeContract(after, { nonce: '1'.repeat(32), workloads: [] }));
+  await holdings.take(wantsOf({ contracts: [fresh] }), NOW_MS);
+  const stale = carry(before, makeContract(before, { nonce: '2'.repeat(32), workloads: [] }));
+  for (const each of [holdings, (await openFolder(folder)).holdings]) {
+    await each.take(wantsOf({ contracts: [fresh, stale] }), NOW_MS);
+    expect([...each.held.values()].map(({ nonce }) => nonce)).toEqual(['1'.repeat(32)]);
+    expect([...each.refused.values()].map(({ code }) => code)).toEqual(['IDENTITY_OLD']);
+  }
 });
