@@ -14,6 +14,8 @@ import { openProver } from './attestation/prover.ts';
 import { makeBuckets } from './buckets.ts';
 import { StartError } from './errors.ts';
 import { openIdentity, openLogKey } from './keys.ts';
+import { listenForMetrics } from './metrics/listener.ts';
+import { openMetrics } from './metrics/metrics.ts';
 import { openNotifier } from './feed/notifier.ts';
 import { makeServer } from './server.ts';
 import type { Database, Recorder } from './database/database.ts';
@@ -29,7 +31,7 @@ import type { Store } from './store.ts';
 
 const USAGE =
   'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE] ' +
-  '[--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER] ' +
+  '[--metrics HOST:PORT] [--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER] ' +
   '[--store postgres://USER@HOST/DATABASE --keys FOLDER]';
 /** How long a start waits for the witnesses to say what they saw last. */
 const SEEN_WAIT_MS = 5 * SECOND_MS;
@@ -49,9 +51,13 @@ const EXIT_STATUS = {
   STORE_UNUSABLE: 6,
 } satisfies Record<StartError['code'], number>;
 
+type Address = { host: string; port: number };
+
 type Options = {
   /** Without an address, the keys are made and told, and that is all. */
-  address: { host: string; port: number } | undefined;
+  address: Address | undefined;
+  /** Where Prometheus asks; nowhere when it was not said. */
+  metricsAddress: Address | undefined;
   grid: string;
   folder: string;
   storeUrl: string | undefined;
@@ -63,7 +69,7 @@ type Options = {
 function readOptions(): Options {
   const text = { type: 'string' } as const;
   const [listens, names] = [
-    { listen: text, grid: text },
+    { listen: text, metrics: text, grid: text },
     { data: text, keys: text, root: text, store: text, tiles: text },
   ];
   const witnesses = { witness: { ...text, multiple: true as const }, quorum: text };
@@ -75,20 +81,15 @@ function readOptions(): Options {
   } catch (cause) {
     throw new StartError('ARGUMENTS', `${sentenceOf(cause)}. ${USAGE}.`);
   }
-  const listen = /^(?:\[(?<six>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/u.exec(
-    values.listen ?? '',
-  );
   const grid = gridSchema.safeParse(values.grid);
-  const port = Number(listen?.groups?.['port']);
-  const host = listen?.groups?.['six'] ?? listen?.groups?.['host'];
   const folder = values.keys ?? values.data;
-  const isKeysOnly = values.listen === undefined;
-  const isAddress = isKeysOnly || (host !== undefined && port <= 65_535);
-  if (!isAddress || !grid.success || !folder) {
+  const [address, metricsAddress] = [addressOf(values.listen), addressOf(values.metrics)];
+  if (address === null || metricsAddress === null || !grid.success || !folder) {
     throw new StartError('ARGUMENTS', `${USAGE}, as in --listen 127.0.0.1:8080 --grid dev.`);
   }
   return {
-    address: host === undefined ? undefined : { host, port },
+    address,
+    metricsAddress,
     grid: grid.data,
     folder,
     storeUrl: checkedStoreUrl(values.store),
@@ -96,6 +97,14 @@ function readOptions(): Options {
     tilesFolder: values.tiles ?? join(folder, 'record'),
     wish: { witnesses: values.witness ?? [], quorum: values.quorum },
   };
+}
+
+/** `null` for what is no address. */
+function addressOf(text: string | undefined): Address | undefined | null {
+  if (text === undefined) return undefined;
+  const said = /^(?:\[(?<six>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/u.exec(text)?.groups;
+  const [host, port] = [said?.['six'] ?? said?.['host'], Number(said?.['port'])];
+  return host === undefined || port > 65_535 ? null : { host, port };
 }
 
 function checkedStoreUrl(url: string | undefined): string | undefined {
@@ -120,11 +129,10 @@ async function openDatabase(options: Options, recorder: Recorder): Promise<Datab
   return openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder });
 }
 
-type App = Awaited<ReturnType<typeof makeServer>>;
-
-async function listen(app: App, { host, port }: { host: string; port: number }) {
+/** Opens an address, or throws `StartError` with what is wrong with it. */
+async function listen<T>({ host, port }: Address, open: () => Promise<T>): Promise<T> {
   try {
-    return await app.listen({ host, port });
+    return await open();
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
     throw code === 'EADDRINUSE'
@@ -186,7 +194,8 @@ async function start(): Promise<void> {
   const byAddress = makeBuckets({ perSecond: 500, burst: 5000, keysMax: KEYS_MAX });
   const prover = openProver({ grid, own, store, measurements: measurementsOf(store), nowMs, log });
   const shown = { grid, own, trustedRoot, store, record };
-  const directory = { ...shown, notifier, byIdentity, prover, nowMs, log };
+  const metrics = openMetrics();
+  const directory = { ...shown, notifier, metrics, byIdentity, prover, nowMs, log };
   const app = await makeServer({ directory, byAddress, requestDeadlineMs: 10 * SECOND_MS });
   resources.defer(async () => app.close());
   const sweeper = setInterval(() => {
@@ -200,12 +209,18 @@ async function start(): Promise<void> {
     await publishing;
   });
   await Promise.race([record.seen, sleep(SEEN_WAIT_MS, undefined, { ref: false })]);
-  const url = await listen(app, options.address);
+  const { address, metricsAddress } = options;
+  const url = await listen(address, async () => app.listen(address));
+  const measured =
+    metricsAddress === undefined
+      ? undefined
+      : await listen(metricsAddress, async () => listenForMetrics(metrics, metricsAddress));
+  if (measured !== undefined) resources.use(measured);
   void prover.run(ending.signal);
   if (options.wish.witnesses.length === 0) log.warn({}, 'no witness: nobody sees this record');
   const end = Promise.withResolvers<string>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(name));
-  console.log(JSON.stringify({ listening: url, ...keys, policy }));
+  console.log(JSON.stringify({ listening: url, metrics: measured?.url, ...keys, policy }));
   log.info({ signal: await end.promise }, 'closing');
 }
 

@@ -11,9 +11,16 @@ import { parseStrictJson } from '../lib/strict-json.ts';
 import { MiB, SECOND_MS } from '../lib/units.ts';
 import type { Refusal } from '../sdk/api.ts';
 import { addressKey, type Buckets } from './buckets.ts';
+import {
+  ADDRESS_CONNECTIONS_MAX,
+  brokenRequest,
+  limitConnections,
+  refuseOn,
+} from './http/connections.ts';
 import { RefusedError, statusOf } from './errors.ts';
 import { addCapacityRoutes } from './capacity/routes.ts';
 import { addMailboxRoutes, addNameRoutes } from './phonebook/routes.ts';
+import type { Metrics } from './metrics/metrics.ts';
 import { type App, type Directory, tooMany } from './routes/app.ts';
 import { addContractRoutes, addReceiptRoutes } from './routes/contracts.ts';
 import { addFeedRoutes } from './routes/feed.ts';
@@ -28,6 +35,8 @@ const BODY_BYTES_MAX = MiB;
 /** A body, an envelope in it, its list of signatures, and one of them. */
 const BODY_DEPTH_MAX = 8;
 const CONNECTIONS_MAX = 12_000;
+/** So many times the time for a whole request, a connection may say nothing at all. */
+const SILENT_DEADLINES = 6;
 
 export type ServerOptions = {
   readonly directory: Directory;
@@ -35,11 +44,13 @@ export type ServerOptions = {
   readonly byAddress: Buckets;
   /** For a whole request to arrive; its head has half of it. */
   readonly requestDeadlineMs: number;
+  readonly addressConnectionsMax?: number;
 };
 
 /** The directory's HTTP, ready to listen; closing it lets requests end and breaks off feeds. */
 export async function makeServer(options: ServerOptions): Promise<App> {
   const { directory, byAddress, requestDeadlineMs } = options;
+  const { addressConnectionsMax = ADDRESS_CONNECTIONS_MAX } = options;
   const app: App = fastify({
     logger: false,
     exposeHeadRoutes: false,
@@ -47,6 +58,13 @@ export async function makeServer(options: ServerOptions): Promise<App> {
     requestTimeout: requestDeadlineMs,
     keepAliveTimeout: 30 * SECOND_MS,
     forceCloseConnections: 'idle',
+    // Longer than any long-poll: who leaves an answer unread this long is gone.
+    connectionTimeout: SILENT_DEADLINES * requestDeadlineMs,
+    clientErrorHandler: (error, socket) => {
+      const refusal = brokenRequest(error);
+      directory.metrics.refused(refusal.code);
+      refuseOn(socket, refusal);
+    },
     http: {
       headersTimeout: Math.ceil(requestDeadlineMs / 2),
       connectionsCheckingInterval: Math.min(SECOND_MS, Math.ceil(requestDeadlineMs / 4)),
@@ -54,6 +72,13 @@ export async function makeServer(options: ServerOptions): Promise<App> {
     },
   }).withTypeProvider<ZodTypeProvider>();
   app.server.maxConnections = CONNECTIONS_MAX;
+  limitConnections(app.server, addressConnectionsMax, directory.metrics);
+  addCounting(app, directory.metrics);
+  directory.metrics.watch({
+    name: 'record_entries',
+    help: 'Entries of the record that the witnesses saw.',
+    read: async () => (await directory.record.published()).size,
+  });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.removeAllContentTypeParsers();
@@ -80,6 +105,19 @@ export async function makeServer(options: ServerOptions): Promise<App> {
   );
   app.addHook('preClose', async () => directory.notifier.close());
   return app;
+}
+
+/** Counts every answer by its route: never by its path, for that names people. */
+function addCounting(app: App, metrics: Metrics): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request;
+    metrics.answered({
+      method: routeOptions.url === undefined ? 'any' : method,
+      route: routeOptions.url ?? 'none',
+      status: reply.statusCode,
+      seconds: reply.elapsedTime / SECOND_MS,
+    });
+  });
 }
 
 function addRoutes(app: App, directory: Directory): void {
@@ -118,6 +156,7 @@ function addRefusals(app: App, directory: Directory): void {
       void reply.header('retry-after', String(Math.ceil(waitMs / SECOND_MS)));
     }
     const { code, message: sentence, facts } = error;
+    directory.metrics.refused(code);
     const refusal: Refusal =
       Object.keys(facts).length === 0 ? { code, sentence } : { code, sentence, facts };
     return reply.code(status ?? 500).send(refusal);

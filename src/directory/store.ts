@@ -24,7 +24,7 @@ import type {
   ReleaseBody,
   UpdatesAnswer,
 } from '../sdk/api.ts';
-import type { NameAnswer, NameSummary, WaitingMessage } from '../sdk/phonebook-api.ts';
+import type { NameAnswer, NameSummary, WaitingMessage } from '../sdk/phonebook/api.ts';
 import type { Posted } from './phonebook/mailboxes.ts';
 import type { NameEntry, NamesFilter } from './phonebook/names.ts';
 import type { PublishedRelease } from './release/store.ts';

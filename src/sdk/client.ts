@@ -18,7 +18,7 @@ import {
   type Wish,
 } from './calls.ts';
 import { farmCalls } from './calls/farms.ts';
-import { phonebookCalls } from './phonebook.ts';
+import { phonebookCalls } from './phonebook/calls.ts';
 import { readEvents } from './events.ts';
 import { verifyTime } from './time.ts';
 

@@ -1,9 +1,8 @@
-import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { exchange, type HttpRequest } from '../../src/host/http.ts';
 import { MiB } from '../../src/lib/units.ts';
-import { GRID, makePerson } from '../support/contracts.ts';
-import { makeFarmer, openDirectory, type TestDirectory } from '../support/directory.ts';
+import { makePerson } from '../support/contracts.ts';
+import { makeFarmer, openDirectory } from '../support/directory.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
@@ -85,27 +84,4 @@ test('an identity that floods is held back, and no other with it', async () => {
     code: 'TOO_MANY_REQUESTS',
   });
   expect(await client.putIdentity(other.document)).toEqual({ id: other.id });
-});
-
-/** Sends a beginning and then nothing, and waits until the other side ends it. */
-async function stall(directory: TestDirectory, beginning: string): Promise<string> {
-  const { hostname, port } = new URL(directory.url);
-  const socket = connect(Number(port), hostname);
-  socket.write(beginning);
-  let answer = '';
-  for await (const chunk of socket) answer += String(chunk);
-  return answer.split('\r\n')[0] ?? '';
-}
-
-test('who sends a head or a body too slowly is cut off while others are served', async () => {
-  await using directory = await openDirectory({ requestDeadlineMs: 400 });
-  const head = stall(directory, 'POST /v1/farms HTTP/1.1\r\nHost: a\r\n');
-  const body = stall(
-    directory,
-    'POST /v1/farms HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
-      'Content-Length: 100\r\n\r\n{',
-  );
-  expect((await directory.client.grid()).grid).toBe(GRID);
-  expect(await head).toBe('HTTP/1.1 408 Request Timeout');
-  expect(await body).toBe('HTTP/1.1 408 Request Timeout');
 });

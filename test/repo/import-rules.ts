@@ -70,6 +70,7 @@ const SINGLE_USERS: Readonly<Record<string, string>> = {
   undici: 'src/host/http.ts',
   pg: 'src/host/net/postgres.ts',
   pino: 'src/host/log.ts',
+  'prom-client': 'src/directory/metrics/metrics.ts',
   'tuf-js': 'src/artifact/release/metadata.ts',
   '@scure/bip39': 'src/identity/recovery.ts',
 };

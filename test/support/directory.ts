@@ -5,6 +5,7 @@ import type { Measurements } from '../../src/attestation/spec.ts';
 import { openProver } from '../../src/directory/attestation/prover.ts';
 import { makeBuckets } from '../../src/directory/buckets.ts';
 import { openIdentity, type OwnIdentity } from '../../src/directory/keys.ts';
+import { type Metrics, openMetrics } from '../../src/directory/metrics/metrics.ts';
 import { openNotifier } from '../../src/directory/feed/notifier.ts';
 import { makeServer } from '../../src/directory/server.ts';
 import type { Store } from '../../src/directory/store.ts';
@@ -28,6 +29,7 @@ export type TestDirectory = AsyncDisposable & {
   readonly client: Client;
   readonly store: Store;
   readonly record: DirectoryRecord;
+  readonly metrics: Metrics;
   /** Everything that is on the record by now is published. */
   readonly settled: () => Promise<void>;
   readonly own: OwnIdentity;
@@ -44,6 +46,7 @@ type Limits = {
   burst?: number;
   identityBurst?: number;
   requestDeadlineMs?: number;
+  addressConnectionsMax?: number;
   measurements?: Measurements;
   trustedRoot?: Uint8Array;
   /** A folder that stays: a directory that was there before goes on in it. */
@@ -85,7 +88,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
   const own = openIdentity(folder);
   const recorded = await openRecordedStore({ folder, own, witnesses });
   const { database, record, store } = recorded;
-  const notifier = openNotifier();
+  const [metrics, notifier] = [openMetrics(), openNotifier()];
   store.onChange(notifier.wake);
   const prover = openProver({
     grid: GRID,
@@ -104,6 +107,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
       own,
       store,
       notifier,
+      metrics,
       byIdentity: buckets(identityBurst),
       prover,
       trustedRoot,
@@ -113,6 +117,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     },
     byAddress: buckets(burst),
     requestDeadlineMs,
+    addressConnectionsMax: limits.addressConnectionsMax ?? 1000,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return {
@@ -120,6 +125,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     client: openPatientClient(url, database),
     store,
     record,
+    metrics,
     settled: async () => settle(database),
     own,
     folder,

@@ -5,7 +5,7 @@ import { type Holding, holderOf, type VerifiedClaim, verifyClaim } from '../../p
 import { leafHashOf } from '../../record/entry.ts';
 import { RecordError } from '../../record/tree.ts';
 import { type RecordedEntry, verifyTlogProof } from '../../record/verify.ts';
-import type { NameAnswer } from '../../sdk/phonebook-api.ts';
+import type { NameAnswer } from '../../sdk/phonebook/api.ts';
 import { BotError } from '../errors.ts';
 import { type Grid, openGrid } from '../grid.ts';
 import { openRecord } from '../record/fetch.ts';

@@ -4,7 +4,7 @@ import { fromBase64, toHex } from '../../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { openMessage, type OpenedMessage, sealMessage } from '../../phonebook/message.ts';
 import { MESSAGE_TEXT_BYTES_MAX } from '../../phonebook/spec.ts';
-import type { WaitingMessage } from '../../sdk/phonebook-api.ts';
+import type { WaitingMessage } from '../../sdk/phonebook/api.ts';
 import { BotError } from '../errors.ts';
 import { type Grid, openGrid } from '../grid.ts';
 import { readSelf, type Self } from '../store.ts';

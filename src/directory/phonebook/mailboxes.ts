@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Identity } from '../../identity/document.ts';
 import { MESSAGE_KEPT_MS } from '../../phonebook/message.ts';
-import type { WaitingMessage } from '../../sdk/phonebook-api.ts';
+import type { WaitingMessage } from '../../sdk/phonebook/api.ts';
 import { RefusedError } from '../errors.ts';
 import { all, one, run, type Work } from '../database/work.ts';
 import { refuseOld } from '../identity/identities.ts';

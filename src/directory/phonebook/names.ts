@@ -1,6 +1,6 @@
 import { followName, type Holding, NameError, type VerifiedClaim } from '../../phonebook/name.ts';
 import { NAME_VERSIONS_MAX } from '../../phonebook/spec.ts';
-import type { NameAnswer, NameSummary } from '../../sdk/phonebook-api.ts';
+import type { NameAnswer, NameSummary } from '../../sdk/phonebook/api.ts';
 import { RefusedError } from '../errors.ts';
 import { recordOf } from '../record/append.ts';
 import type { Transaction } from '../database/database.ts';

@@ -4,7 +4,7 @@ import { fromBase64, sha256Hex } from '../../lib/bytes.ts';
 import { checkLetterSize } from '../../phonebook/message.ts';
 import { verifyClaim } from '../../phonebook/name.ts';
 import { idParams } from '../../sdk/api.ts';
-import * as api from '../../sdk/phonebook-api.ts';
+import * as api from '../../sdk/phonebook/api.ts';
 import { type App, authorise, type Directory, notFound, REFUSALS, spendOf } from '../routes/app.ts';
 import { senderTag } from './mailboxes.ts';
 

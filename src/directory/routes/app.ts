@@ -19,6 +19,7 @@ import { refusalSchema } from '../../sdk/api.ts';
 import type { Prover } from '../attestation/prover.ts';
 import type { Buckets } from '../buckets.ts';
 import { RefusedError } from '../errors.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { OwnIdentity } from '../keys.ts';
 import type { Notifier } from '../feed/notifier.ts';
 import type { DirectoryRecord } from '../record/record.ts';
@@ -30,6 +31,7 @@ export type Directory = {
   readonly own: OwnIdentity;
   readonly store: Store;
   readonly notifier: Notifier;
+  readonly metrics: Metrics;
   /** Signed writes, by who signed them. */
   readonly byIdentity: Buckets;
   /** Asks nodes for proofs of their class. */

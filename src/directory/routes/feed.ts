@@ -14,6 +14,11 @@ export function addFeedRoutes(app: App, directory: Directory): void {
   const { notifier, store, nowMs, log } = directory;
   const wants = async (node: string) => store.wants(node, nowMs());
   const feeds = openFeeds({ notifier, wants, log });
+  directory.metrics.watch({
+    name: 'feeds',
+    help: 'Nodes that hold their feed open at this process.',
+    read: async () => feeds.count(),
+  });
   const timer = setInterval(feeds.tick, SECOND_MS);
   app.addHook('preClose', async () => {
     clearInterval(timer);

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { bundleSchema } from '../identity/bundle.ts';
-import { envelopeSchema } from '../identity/envelope.ts';
-import { labelSchema, sha256Schema } from '../lib/names.ts';
-import { NAME_VERSIONS_MAX } from '../phonebook/spec.ts';
-import { pageQuery } from './api.ts';
+import { bundleSchema } from '../../identity/bundle.ts';
+import { envelopeSchema } from '../../identity/envelope.ts';
+import { labelSchema, sha256Schema } from '../../lib/names.ts';
+import { NAME_VERSIONS_MAX } from '../../phonebook/spec.ts';
+import { pageQuery } from '../api.ts';
 
 /** The longest letter there is, sealed, in base64. */
 const SEALED_LENGTH_MAX = 180_000;

@@ -1,6 +1,6 @@
-import type { IdentityBundle } from '../identity/bundle.ts';
-import type { Envelope } from '../identity/envelope.ts';
-import { sha256Hex, toBase64 } from '../lib/bytes.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
+import type { Envelope } from '../../identity/envelope.ts';
+import { sha256Hex, toBase64 } from '../../lib/bytes.ts';
 import {
   authorization,
   type Call,
@@ -8,8 +8,8 @@ import {
   type PageWish,
   queryOf,
   type Signing,
-} from './calls.ts';
-import * as book from './phonebook-api.ts';
+} from '../calls.ts';
+import * as book from './api.ts';
 
 export type PostedLetter = {
   readonly recipient: string;
