@@ -19,4 +19,6 @@ export const SHARES = {
   dhcp: 84_000,
   sntp: 20_000,
   cosignRequest: 20_000,
+  identity: 20_000,
+  identityDocument: 20_000,
 } as const;
