@@ -33,7 +33,7 @@ export function succeed(
   if (rival === undefined) {
     throw new IdentityError(
       'IDENTITY_OLD',
-      'This identity has changed since; fetch its newest documents and sign with its keys of now.',
+      'This identity has changed since; see `zos identity show` or `zos team show`, and sign anew.',
       { facts: { id: offered.id, documents: chain.length, newest: known.length } },
     );
   }

@@ -13,7 +13,8 @@ Example:
   $ zos identity rotate
 
 Every key that this machine holds is replaced by a new one. Your id stays, the recovery words stay,
-and what the old keys signed runs on; from now on they sign nothing new.
+and what the old keys signed runs on; from now on they sign nothing new. Read your messages first: those
+that were sealed to the old key open no more.
 `;
 
 export const IDENTITY_DEVICE = `
@@ -40,7 +41,8 @@ Example:
   $ zos identity undo < words.txt
 
 Takes back the newest change of your identity with the 24 words, which are read from standard input
-and rank above every key that a machine holds. Within 72 hours of the change; after that it stands.
+and rank above every key that a machine holds; with --changes 2 the newest two, and so on. Within 72
+hours of the first of them; after that it stands. \`zos identity show\` says how often it changed.
 `;
 
 export const TEAM = `

@@ -3,7 +3,7 @@ import type { World } from '../world.ts';
 import { addDevice, joinDevice, newDevice, removeDevice } from './device.ts';
 import * as help from './help.ts';
 import { newIdentity, rotateIdentity, showIdentity } from './identity.ts';
-import { recoverIdentity, undoChange } from './recovery.ts';
+import { recoverIdentity, undoChanges } from './recovery.ts';
 import { signPart } from './part.ts';
 import { addMember, joinTeam, newTeam, removeMember, showTeam } from './team.ts';
 
@@ -39,8 +39,9 @@ export function addIdentity(program: Command, world: OpenWorld): void {
   identity
     .command('undo')
     .description('take back the newest change, with the 24 words on standard input')
+    .addOption(new Option('--changes <n>', 'as many as that').argParser(countOf).default(1))
     .addHelpText('after', help.IDENTITY_UNDO)
-    .action(() => undoChange(world()));
+    .action((options: { changes: number }) => undoChanges(world(), options.changes));
   addTeams(program, world);
 }
 
@@ -77,7 +78,7 @@ function addTeams(program: Command, world: OpenWorld): void {
     .description('identities whose keys are other identities')
     .addHelpText('after', help.TEAM);
   const threshold = (): Option =>
-    new Option('--threshold <n>', 'how many of them have to sign').argParser(thresholdOf);
+    new Option('--threshold <n>', 'how many of them have to sign').argParser(countOf);
   team
     .command('new')
     .argument('<name>', 'what you call it')
@@ -119,7 +120,7 @@ function addTeams(program: Command, world: OpenWorld): void {
     .action((file: string) => signPart(world(), file));
 }
 
-function thresholdOf(text: string): number {
+function countOf(text: string): number {
   const count = Number(text);
   if (Number.isInteger(count) && count >= 1 && count <= 16) return count;
   throw new InvalidArgumentError('Write a whole number from 1 to 16.');

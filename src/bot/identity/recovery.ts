@@ -6,7 +6,7 @@ import {
   type Change,
   changeIdentity,
   documentAt,
-  undoChanges,
+  undoChanges as undoFrom,
   withChain,
 } from '../../identity/operation.ts';
 import { recoveryKeys } from '../../identity/recovery.ts';
@@ -57,37 +57,39 @@ function takenOver({ chain, recovery, keys }: Takeover): Envelope[] {
   };
   return at === chain.length - 1
     ? changeIdentity(chain, change, recovery)
-    : undoChanges(chain, { from: at + 1, change }, recovery);
+    : undoFrom(chain, { from: at + 1, change }, recovery);
 }
 
 /**
- * `zos identity undo`: takes back the newest change with the recovery words, which rank above all
+ * `zos identity undo`: takes back the newest changes with the recovery words, which rank above all
  * keys that a machine holds, and gives this machine new keys: the old ones may be known.
  */
-export async function undoChange(world: World): Promise<void> {
+export async function undoChanges(world: World, count: number): Promise<void> {
   const own = { ...world, home: { path: world.home.path } };
   const self = await readSelf(own.home);
   const grid = await openGrid(own);
   const recovery = recoveryKeys(await own.input());
   const { bundle } = await renew(own, grid, self.document);
   const keys = makeRotatingKeys();
-  const document = withChain(bundle, withoutNewest(bundle, { recovery, keys }));
+  const document = withChain(bundle, withoutNewest(bundle, { count, recovery, keys }));
   const identity = verifyIdentity(document, self.identity.id);
   await stageKeys(own.home, keys);
   await grid.client.putIdentity(document);
   await writeIdentity(own.home, document);
-  const text = 'The newest change is undone, and this machine has new keys.\n';
+  const what = count === 1 ? 'The newest change is' : `The newest ${count} changes are`;
+  const text = `${what} undone, and this machine has new keys.\n`;
   answer(world, { id: identity.id, document }, text);
 }
 
 function withoutNewest(
   bundle: IdentityBundle,
-  { recovery, keys }: Omit<Takeover, 'chain'>,
+  { count, recovery, keys }: Omit<Takeover, 'chain'> & { readonly count: number },
 ): Envelope[] {
   const { chain } = partsOf(bundle);
-  const from = chain.length - 1;
-  if (from === 0) {
-    throw new BotError('IDENTITY_FIXED', 'This identity has never changed: nothing is to undo.');
+  const from = chain.length - count;
+  if (from < 1) {
+    const sentence = `This identity has changed ${chain.length - 1} times; undo no more of them.`;
+    throw new BotError('IDENTITY_FIXED', sentence);
   }
   const before = documentAt(chain, from - 1);
   const change: Change = {
@@ -96,5 +98,5 @@ function withoutNewest(
     deviceKeys: before.deviceKeys,
     sealingKeys: [toBase64(keys.sealing.publicKey)],
   };
-  return undoChanges(chain, { from, change }, recovery);
+  return undoFrom(chain, { from, change }, recovery);
 }

@@ -129,12 +129,15 @@ test('a thief who rotated with the stolen keys is undone with the words', async 
   await zos(bench('alice'), 'farm', 'create', 'attic');
   cpSync(join(folder, 'alice'), join(folder, 'thief'), { recursive: true });
   await json(zos(bench('thief'), 'identity', 'rotate', '--json'));
+  await json(zos(bench('thief'), 'identity', 'rotate', '--json'));
   const shown = await zos(bench('alice'), 'identity', 'show');
   expect(shown.out).toContain('If that was not you, run `zos identity undo`');
   const owner = { ...bench('alice'), input: recoveryWords };
-  await json(zos(owner, 'identity', 'undo', '--json'));
+  await json(zos(owner, 'identity', 'undo', '--changes', '2', '--json'));
   expect(await show('alice')).toMatchObject({ id, isOwnKeyGood: true });
   expect(await zos(bench('alice'), 'farm', 'create', 'barn')).toMatchObject({ code: 0 });
+  const more = await zos(owner, 'identity', 'undo', '--changes', '9');
+  expect(more).toMatchObject({ code: 2, err: expect.stringContaining('undo no more of them') });
   expect(await zos(bench('thief'), 'farm', 'create', 'den')).toMatchObject({ code: 3 });
   expect(await zos(bench('thief'), 'identity', 'rotate')).not.toMatchObject({ code: 0 });
 });
