@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { meterSchema } from '../capacity/meter.ts';
+import { meterSchema } from '../capacity/use/meter.ts';
 import { refusalSchema, versionsSchema } from '../artifact/spec.ts';
 import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';

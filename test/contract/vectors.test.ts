@@ -16,9 +16,9 @@ test.each(vectors)('%s', (...[, vector]) => {
 test('the generator makes every file of the vectors again, byte by byte', () => {
   const made = vectorFiles();
   expect([...made.keys()].toSorted()).toEqual(names);
-  for (const [name, text] of made) {
-    expect(text === readFileSync(join(VECTORS, name), 'utf8'), name).toBe(true);
-  }
+  const isOther = ([name, text]: [string, string]): boolean =>
+    text !== readFileSync(join(VECTORS, name), 'utf8');
+  expect([...made].filter(isOther).map(([name]) => name)).toEqual([]);
 });
 
 /** The rows of the README's table: the number of each check, and what it refuses with. */

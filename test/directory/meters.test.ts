@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Meter } from '../../src/capacity/meter.ts';
+import type { Meter } from '../../src/capacity/use/meter.ts';
 import { parsePayload, untrustedPayload } from '../../src/identity/envelope.ts';
 import { receiptSchema } from '../../src/contract/receipt.ts';
 import { codeOf } from '../../src/lib/errors.ts';

@@ -1,4 +1,4 @@
-import { isLaterMeter, type Meter } from '../../capacity/meter.ts';
+import { isLaterMeter, type Meter } from '../../capacity/use/meter.ts';
 import type { Receipt } from '../../contract/receipt.ts';
 import { ContractError } from '../../contract/verify.ts';
 import { RefusedError } from '../errors.ts';

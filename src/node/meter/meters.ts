@@ -6,7 +6,7 @@ import {
   type Tally,
   tallySchema,
   type Use,
-} from '../../capacity/meter.ts';
+} from '../../capacity/use/meter.ts';
 import { readText, writeDurably } from '../../host/files.ts';
 import { MiB, MINUTE_MS } from '../../lib/units.ts';
 

@@ -1,4 +1,4 @@
-import type { Use } from '../../capacity/meter.ts';
+import type { Use } from '../../capacity/use/meter.ts';
 import { containerIdOf, type ContainerHave } from '../../container/plan.ts';
 import type { SignedContract } from '../../contract/verify.ts';
 import type { Holdings } from '../holdings.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
-import { isLaterMeter, type Use } from '../../../src/capacity/meter.ts';
+import { isLaterMeter, type Use } from '../../../src/capacity/use/meter.ts';
 import { MINUTE_MS } from '../../../src/lib/units.ts';
 import { openMeters, type Meters } from '../../../src/node/meter/meters.ts';
 import { NOW_MS } from '../../support/contracts.ts';

@@ -62,6 +62,6 @@ export function envelopeOf(
 }
 
 /** The contract that every vector is a variation of. */
-export function plainContract(tenant: Person, changes: Record<string, unknown> = {}): Contract {
-  return { ...makeContract(tenant), ...changes } as Contract;
+export function plainContract(tenant: Person, changes: Partial<Contract> = {}): Contract {
+  return makeContract(tenant, changes);
 }

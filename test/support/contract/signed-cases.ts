@@ -2,7 +2,15 @@ import { signContract } from '../../../src/contract/sign.ts';
 import { verifyIdentity } from '../../../src/identity/document.ts';
 import { type Envelope, signEnvelope } from '../../../src/identity/envelope.ts';
 import { keyIdOf } from '../../../src/identity/keys.ts';
-import { concatBytes, fromBase64, textOf, toBase64, utf8 } from '../../../src/lib/bytes.ts';
+import {
+  concatBytes,
+  fromBase64,
+  fromHex,
+  textOf,
+  toBase64,
+  toHex,
+  utf8,
+} from '../../../src/lib/bytes.ts';
 import { KiB } from '../../../src/lib/units.ts';
 import { documentOf, envelopeOf, keysOf, plainContract } from './parts.ts';
 import type { Vector } from './vector.ts';
@@ -28,9 +36,9 @@ function withSignature(change: (signature: Uint8Array) => Uint8Array): Envelope 
 
 /** The same signature with S + L for S: equally true to who does not look (RFC 8032, 5.1.7). */
 function malleated(signature: Uint8Array): Uint8Array {
-  const hex = Buffer.from(signature.subarray(32)).reverse().toString('hex');
+  const hex = toHex(signature.subarray(32).toReversed());
   const moved = (BigInt(`0x${hex}`) + L).toString(16).padStart(64, '0');
-  return concatBytes(signature.subarray(0, 32), Buffer.from(moved, 'hex').reverse());
+  return concatBytes(signature.subarray(0, 32), (fromHex(moved) ?? new Uint8Array()).toReversed());
 }
 
 function flipped(bytes: Uint8Array): Uint8Array {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { KiB, SECOND_MS } from '../lib/units.ts';
+import { KiB, SECOND_MS } from '../../lib/units.ts';
 
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 

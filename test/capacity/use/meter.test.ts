@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { addUses, isLaterMeter, newTally, type Tally, type Use } from '../../src/capacity/meter.ts';
-import { MiB, SECOND_MS } from '../../src/lib/units.ts';
+import {
+  addUses,
+  isLaterMeter,
+  newTally,
+  type Tally,
+  type Use,
+} from '../../../src/capacity/use/meter.ts';
+import { MiB, SECOND_MS } from '../../../src/lib/units.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const USE: Use = {
