@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import * as help from '../commands/help.ts';
 import type { World } from '../world.ts';
-import { auditRecord } from './monitor.ts';
+import { auditRecord } from '../audit/monitor.ts';
 import { showEntry, verifyFile } from './show.ts';
 
 const POLICY = ['--policy <file>', 'go by this policy, not by the one of first use'] as const;

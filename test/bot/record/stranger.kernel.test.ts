@@ -8,9 +8,9 @@ import { EXIT } from '../../../src/bot/errors.ts';
 import { exchange } from '../../../src/host/http.ts';
 import { toBase64, utf8 } from '../../../src/lib/bytes.ts';
 import { carry, makeContract, makePerson, NODE_ID } from '../../support/contracts.ts';
-import { type LyingDirectory, openLyingDirectory } from '../../support/record/lying-directory.ts';
+import { type LyingDirectory, openLyingDirectory } from '../../support/watch/lying-directory.ts';
 import { policyTextOf, signerOf, WITNESSES } from '../../support/record/signers.ts';
-import { openTenancy, openWatchedDirectory } from '../../support/record/watched-directory.ts';
+import { openTenancy, openWatchedDirectory } from '../../support/watch/watched-directory.ts';
 import { zos } from '../support/captured-terminal.ts';
 
 const SCRIPT = 'src/bot/examples/stranger.sh';

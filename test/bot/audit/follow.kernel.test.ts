@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { EXIT } from '../../../src/bot/errors.ts';
-import { openLyingDirectory } from '../../support/record/lying-directory.ts';
+import { openLyingDirectory } from '../../support/watch/lying-directory.ts';
 import { makeFarmer } from '../../support/directory.ts';
 import { zos } from '../support/captured-terminal.ts';
 

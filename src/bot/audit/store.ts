@@ -8,6 +8,7 @@ import { type Edge, EMPTY_EDGE } from '../../record/tile.ts';
 import { HASH_BYTES } from '../../record/tree.ts';
 import type { Holding } from '../../phonebook/name.ts';
 import { BotError } from '../errors.ts';
+import type { Book, KnownIdentity, OpenBook } from './book.ts';
 
 /** What does not hold on the record; it stays until the record is whole again. */
 export type Fault = { readonly index: number; readonly code: string; readonly sentence: string };
@@ -25,10 +26,12 @@ export type Due = {
 /** What was read up to here and held; all of it is kept at once, or nothing. */
 export type Progress = {
   readonly edge: Edge;
-  /** The names that changed, as they stand now. */
-  readonly names?: readonly Holding[];
   readonly entries: readonly { readonly index: number; readonly entry: Entry }[];
   readonly faults: readonly Fault[];
+  /** What the entries say of people and names. */
+  readonly book: OpenBook;
+  /** The time of the checkpoint that all of it was read up to. */
+  readonly seenMs: number | null;
 };
 
 /**
@@ -37,29 +40,31 @@ export type Progress = {
  */
 export type AuditStore = Disposable & {
   readonly edge: () => Edge;
+  /** The time of the last checkpoint that was read to its end. */
+  readonly seenMs: () => number | null;
+  readonly book: Book;
+  readonly names: () => Holding[];
   readonly keep: (progress: Progress) => void;
   readonly faults: () => Fault[];
   /** Takes a fault away, which was mended. */
   readonly forget: (fault: Fault) => void;
   readonly entryAt: (index: number) => Entry | undefined;
-  /** Whether an entry commits to a payload of this digest. */
-  readonly holds: (digest: string) => boolean;
   /** The highest number of an entry for this node among the first `size`. */
   readonly seqOf: (node: string, size: number) => number;
-  readonly holding: (name: string) => Holding | undefined;
   readonly due: (node: string) => Due | undefined;
   readonly setDue: (node: string, due: Due) => void;
 };
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS followed (only INTEGER PRIMARY KEY CHECK (only = 1),
-    origin TEXT NOT NULL, size INTEGER NOT NULL, levels TEXT NOT NULL) STRICT;
+    origin TEXT NOT NULL, size INTEGER NOT NULL, levels TEXT NOT NULL, seen_ms INTEGER) STRICT;
   CREATE TABLE IF NOT EXISTS entries (idx INTEGER PRIMARY KEY, payload_type TEXT NOT NULL,
     digest TEXT NOT NULL, node TEXT, seq INTEGER) STRICT;
-  CREATE INDEX IF NOT EXISTS entries_by_digest ON entries (digest);
   CREATE INDEX IF NOT EXISTS entries_by_node ON entries (node, idx) WHERE node IS NOT NULL;
   CREATE TABLE IF NOT EXISTS faults (idx INTEGER NOT NULL, code TEXT NOT NULL,
     sentence TEXT NOT NULL, PRIMARY KEY (idx, code)) STRICT;
+  CREATE TABLE IF NOT EXISTS identities (id TEXT PRIMARY KEY, known TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS documents (digest TEXT PRIMARY KEY, identity TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, holding TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS dues (node TEXT PRIMARY KEY, at_ms INTEGER NOT NULL,
     seq INTEGER NOT NULL, due_seq INTEGER NOT NULL, withheld INTEGER NOT NULL) STRICT;
@@ -76,6 +81,16 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
       const row = one('SELECT size, levels FROM followed');
       return row === undefined ? EMPTY_EDGE : edgeOf(Number(row['size']), String(row['levels']));
     },
+    seenMs: () => {
+      const seenMs = one('SELECT seen_ms FROM followed')?.['seen_ms'];
+      return typeof seenMs === 'number' ? seenMs : null;
+    },
+    book: bookOf(database),
+    names: () =>
+      database
+        .prepare('SELECT holding FROM names')
+        .all()
+        .map(({ holding }) => JSON.parse(String(holding)) as Holding),
     keep: (progress) => keep(database, progress),
     faults: () =>
       database
@@ -97,12 +112,10 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
       if (typeof node !== 'string') return entry;
       return { ...entry, to: { node, seq: Number(row['seq']) } };
     },
-    holds: (digest) => one('SELECT 1 FROM entries WHERE digest = ?', digest) !== undefined,
     seqOf: (node, size) => {
       const text = 'SELECT max(seq) AS seq FROM entries WHERE node = ? AND idx < ?';
       return Number(one(text, node, size)?.['seq'] ?? 0);
     },
-    holding: (name) => holdingOf(one('SELECT holding FROM names WHERE name = ?', name)),
     due: (node) => {
       const row = one('SELECT * FROM dues WHERE node = ?', node);
       if (row === undefined) return undefined;
@@ -126,10 +139,6 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
   };
 }
 
-function holdingOf(row: Record<string, unknown> | undefined): Holding | undefined {
-  return row === undefined ? undefined : (JSON.parse(String(row['holding'])) as Holding);
-}
-
 function openFile(homePath: string): DatabaseSync {
   try {
     if (!existsSync(homePath)) mkdirSync(homePath, { mode: 0o700 });
@@ -145,7 +154,7 @@ function openFile(homePath: string): DatabaseSync {
 
 function requireOrigin(database: DatabaseSync, origin: string, homePath: string): void {
   database
-    .prepare('INSERT INTO followed VALUES (1, ?, 0, ?) ON CONFLICT DO NOTHING')
+    .prepare('INSERT INTO followed VALUES (1, ?, 0, ?, NULL) ON CONFLICT DO NOTHING')
     .run(origin, '[]');
   const known = String(database.prepare('SELECT origin FROM followed').get()?.['origin']);
   if (known === origin) return;
@@ -155,7 +164,7 @@ function requireOrigin(database: DatabaseSync, origin: string, homePath: string)
 }
 
 function keep(database: DatabaseSync, progress: Progress): void {
-  const { edge, entries, faults, names = [] } = progress;
+  const { edge, entries, faults, book, seenMs } = progress;
   const levels = edge.levels.map((hashes) => Buffer.from(hashes).toString('base64'));
   database.exec('BEGIN IMMEDIATE');
   try {
@@ -166,20 +175,44 @@ function keep(database: DatabaseSync, progress: Progress): void {
     }
     const fault = database.prepare('INSERT INTO faults VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
     for (const { index, code, sentence } of faults) fault.run(index, code, sentence);
-    const name = database.prepare(
-      `INSERT INTO names VALUES (?, ?)
-       ON CONFLICT (name) DO UPDATE SET holding = excluded.holding`,
-    );
-    for (const holding of names) name.run(holding.name, JSON.stringify(holding));
+    keepBook(database, book);
     database
-      .prepare('UPDATE followed SET size = ?, levels = ?')
-      .run(edge.size, JSON.stringify(levels));
+      .prepare('UPDATE followed SET size = ?, levels = ?, seen_ms = coalesce(?, seen_ms)')
+      .run(edge.size, JSON.stringify(levels), seenMs);
     database.exec('COMMIT');
   } catch (cause) {
     if (database.isTransaction) database.exec('ROLLBACK');
     const sentence = 'What was read of the record can not be kept; make room in the home folder.';
     throw new BotError('HOME_UNWRITABLE', sentence, { cause });
   }
+}
+
+function keepBook(database: DatabaseSync, { identities, owners, holdings }: OpenBook): void {
+  const identity = database.prepare('INSERT OR REPLACE INTO identities VALUES (?, ?)');
+  for (const [id, known] of identities) identity.run(id, JSON.stringify(known));
+  const document = database.prepare('INSERT OR IGNORE INTO documents VALUES (?, ?)');
+  for (const [digest, id] of owners) document.run(digest, id);
+  const name = database.prepare('INSERT OR REPLACE INTO names VALUES (?, ?)');
+  for (const [text, holding] of holdings) name.run(text, JSON.stringify(holding));
+}
+
+/** What was kept was checked before; it is read back as it was written. */
+function bookOf(database: DatabaseSync): Book {
+  const textOf = (text: string, key: string): string | undefined => {
+    const found = database.prepare(text).get(key)?.['found'];
+    return typeof found === 'string' ? found : undefined;
+  };
+  return {
+    identity: (id) => {
+      const text = textOf('SELECT known AS found FROM identities WHERE id = ?', id);
+      return text === undefined ? undefined : (JSON.parse(text) as KnownIdentity);
+    },
+    ownerOf: (digest) => textOf('SELECT identity AS found FROM documents WHERE digest = ?', digest),
+    holding: (name) => {
+      const text = textOf('SELECT holding AS found FROM names WHERE name = ?', name);
+      return text === undefined ? undefined : (JSON.parse(text) as Holding);
+    },
+  };
 }
 
 function edgeOf(size: number, text: string): Edge {

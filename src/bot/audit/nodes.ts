@@ -4,7 +4,7 @@ import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { checkGrowth } from '../../record/proof.ts';
 import type { TreeHead } from '../../record/tree.ts';
 import type { DoubtfulNode, KnownNode } from '../grid.ts';
-import type { RecordSource } from './fetch.ts';
+import type { RecordSource } from '../record/fetch.ts';
 import type { AuditStore } from './store.ts';
 
 /** What nobody should be silent about. */

@@ -10,10 +10,11 @@ import { type Grid, listNodes, openGrid } from '../grid.ts';
 import { openProgress, plain, type Progress } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
 import { type Audit, followRecord, type Followed } from './audit.ts';
-import { openRecord } from './fetch.ts';
+import { openRecord } from '../record/fetch.ts';
 import { AuditError } from './growth.ts';
+import { nameAlarms } from './names.ts';
 import { type Alarm, doubtAlarms, heardOf, nodeAlarms } from './nodes.ts';
-import { policyOfFile, recordPolicy } from './policy.ts';
+import { policyOfFile, recordPolicy } from '../record/policy.ts';
 import { openAuditStore } from './store.ts';
 
 const LOOK_EVERY_MS = 2 * SECOND_MS;
@@ -45,8 +46,7 @@ export async function auditRecord(world: World, wish: AuditWish): Promise<void> 
   using progress = openProgress(world.terminal, world.nowMs, 'reading the record');
   const source = openRecord(grid.url, world.signal);
   const documentOf = async (id: string) => verifyIdentity(await grid.client.identity(id), id);
-  const { name } = grid;
-  const audit: Audit = { source, policy, store, grid: name, documentOf, say: progress.say };
+  const audit: Audit = { grid: grid.name, source, policy, store, documentOf, say: progress.say };
   for (let isFirst = true; ; isFirst = false) {
     const look = await lookUnlessBusy(world, { audit, grid, mayWait: wish.isFollowed && !isFirst });
     if (look !== undefined) tell({ world, progress, isFirst }, look);
@@ -95,6 +95,7 @@ async function lookAt(world: World, { audit, grid }: Watch): Promise<Look> {
   const { head } = followed.checkpoint;
   const alarms = [...store.faults(), ...doubts];
   alarms.push(...(await nodeAlarms({ source, store, head }, heard)));
+  alarms.push(...(await nameAlarms(grid, store.names())));
   return { followed, nodes: heard.length, alarms };
 }
 

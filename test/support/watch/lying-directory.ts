@@ -11,10 +11,11 @@ import { proveConsistency, proveInclusion } from '../../../src/record/proof.ts';
 import { EMPTY_EDGE, encodeBundle, growEdge, parseTilePath } from '../../../src/record/tile.ts';
 import { formatTlogProof } from '../../../src/record/tlog-proof.ts';
 import { leafHash } from '../../../src/record/tree.ts';
+import type { NameSummary } from '../../../src/sdk/phonebook-api.ts';
 import { GRID, makePerson, type Person } from '../contracts.ts';
 import { CAPACITY, makeOffer } from '../directory.ts';
-import { plainReader, rootOf } from './plain-tree.ts';
-import { LOG, policyTextOf, WITNESSES } from './signers.ts';
+import { plainReader, rootOf } from '../record/plain-tree.ts';
+import { LOG, policyTextOf, WITNESSES } from '../record/signers.ts';
 
 type Answer = { readonly status: number; readonly body: string | Uint8Array };
 
@@ -38,6 +39,8 @@ export type LyingDirectory = AsyncDisposable & {
   readonly say: (node: Person, seen: RecordSeen, atMs: number) => void;
   /** The root of the first `size` lines, in base64. */
   readonly rootOf: (size: number) => string;
+  /** The phone book as it is shown. */
+  readonly names: NameSummary[];
   /** How often a path was asked for. */
   readonly asked: (path: string) => number;
   /** Answers that come before all others, by path. */
@@ -97,6 +100,7 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
   const lines: Uint8Array[] = [];
   const envelopes = new Map<string, Envelope>();
   const nodes = new Map<string, unknown>();
+  const names: NameSummary[] = [];
   const lies = new Map<string, Answer>();
   const counts = new Map<string, number>();
   const shown: Shown = { checkpoint: new Uint8Array(), lines: [] };
@@ -104,6 +108,7 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
     const path = url.pathname;
     const [, part, kind = '', id = ''] = path.split('/');
     if (path === '/v1/grid') return json({ grid: GRID, directory: person.document });
+    if (path === '/v1/names') return json({ items: names, next: null });
     if (path === '/v1/nodes') return json({ items: [...nodes.values()], next: null });
     if (part === 'v1' && kind === 'identities') return json(envelopes.get(id));
     if (path === '/record/checkpoint') return { status: 200, body: shown.checkpoint };
@@ -125,6 +130,7 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
     person,
     lines,
     envelopes,
+    names,
     lies,
     asked: (path) => counts.get(path) ?? 0,
     add: (envelope, to) => {

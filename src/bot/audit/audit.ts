@@ -1,6 +1,7 @@
-import { type Identity, verifyIdentity } from '../../identity/document.ts';
+import type { Identity } from '../../identity/document.ts';
 import { isSameBytes } from '../../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
+import { SECOND_MS } from '../../lib/units.ts';
 import { type Entry, parseEntry } from '../../record/entry.ts';
 import type { Policy } from '../../record/policy.ts';
 import { checkGrowth } from '../../record/proof.ts';
@@ -14,11 +15,10 @@ import {
 } from '../../record/tile.ts';
 import { leafHash, type TreeHead } from '../../record/tree.ts';
 import { type VerifiedCheckpoint, verifyCheckpoint } from '../../record/verify.ts';
-import type { Holding } from '../../phonebook/name.ts';
-import { faultOf } from './entries.ts';
-import { followClaim, isName } from '../phonebook/claims.ts';
-import { type RecordSource, required } from './fetch.ts';
-import { readEntries, requirePart } from './growth.ts';
+import { openBook, recordedIdentity, type Span } from './book.ts';
+import { type EntryContext, faultOf } from './entries.ts';
+import { type RecordSource, required } from '../record/fetch.ts';
+import { readEntries, requirePart, servedTile } from './growth.ts';
 import type { AuditStore, Fault } from './store.ts';
 
 /** So many entries are proven and kept at a time: whole tiles. */
@@ -26,10 +26,10 @@ const STEP_ENTRIES = 16 * TILE_WIDTH;
 const FETCHES_AT_ONCE = 8;
 
 export type Audit = {
+  readonly grid: string;
   readonly source: RecordSource;
   readonly policy: Policy;
   readonly store: AuditStore;
-  readonly grid: string;
   /** A document of this id, by whoever has it: an id is its hash. */
   readonly documentOf: (id: string) => Promise<Identity>;
   readonly say: (what: string) => void;
@@ -56,12 +56,19 @@ export async function followRecord(audit: Audit): Promise<Followed> {
   const { head } = checkpoint;
   const before = store.edge();
   requireNoOlder(headOf(before), head);
+  const span = { notBeforeMs: store.seenMs(), notAfterMs: latestMs(checkpoint) };
   for (let edge = before; edge.size < head.size; edge = store.edge()) {
     audit.say(`${edge.size} of ${head.size} entries`);
-    await step(audit, edge, head);
+    await step(audit, edge, { head, span });
   }
   await mendFaults(audit);
   return { checkpoint, signed, added: head.size - before.size };
+}
+
+/** The latest time that a witness gave: the entries are not younger. */
+function latestMs({ cosigned }: VerifiedCheckpoint): number | null {
+  const times = cosigned.map(({ timeSeconds }) => timeSeconds ?? 0);
+  return times.length === 0 ? null : Math.max(...times) * SECOND_MS;
 }
 
 function requireNoOlder(seen: TreeHead, shown: TreeHead): void {
@@ -69,8 +76,10 @@ function requireNoOlder(seen: TreeHead, shown: TreeHead): void {
   checkGrowth({ older: seen, newer: shown, proof: [] });
 }
 
+type Target = { readonly head: TreeHead; readonly span: Span };
+
 /** Reads some entries more, proves that they are of this head, and keeps them. */
-async function step(audit: Audit, edge: Edge, head: TreeHead): Promise<void> {
+async function step(audit: Audit, edge: Edge, { head, span }: Target): Promise<void> {
   const stepEnd = (Math.floor(edge.size / STEP_ENTRIES) + 1) * STEP_ENTRIES;
   const end = Math.min(head.size, stepEnd);
   const lines = await readEntries(audit.source, { start: edge.size, end, size: head.size });
@@ -91,9 +100,10 @@ async function step(audit: Audit, edge: Edge, head: TreeHead): Promise<void> {
     if (entry !== undefined) entries.push({ index, entry });
   }
   faults.push(...sequenceFaults(audit.store, entries, edge.size));
-  const names = new Map<string, Holding>();
-  faults.push(...(await envelopeFaults(audit, entries, names)));
-  audit.store.keep({ edge: grown.edge, entries, faults, names: [...names.values()] });
+  const book = openBook(audit.store.book);
+  faults.push(...(await envelopeFaults(audit, entries, { book, span })));
+  const seenMs = end === head.size ? span.notAfterMs : null;
+  audit.store.keep({ edge: grown.edge, entries, faults, book, seenMs });
 }
 
 async function tileFaults(
@@ -101,8 +111,9 @@ async function tileFaults(
   { tile, bytes }: WrittenTile,
   size: number,
 ): Promise<Fault[]> {
-  const served = await source.tile(tile);
-  if (served !== undefined && isSameBytes(served, bytes)) return [];
+  const served = await servedTile(source, tile);
+  const part = served?.subarray(0, bytes.length);
+  if (part !== undefined && isSameBytes(part, bytes)) return [];
   const code = served === undefined ? 'TILE_MISSING' : 'TILE_OTHER';
   const how = served === undefined ? 'not served' : 'another than its entries make';
   const sentence = `The tile ${tilePath(tile)} is ${how}.`;
@@ -139,63 +150,42 @@ function sequenceFaults(store: AuditStore, lines: readonly Line[], size: number)
   return faults;
 }
 
+/** Checks what the entries commit to, in their order, and writes what they say to the book. */
 async function envelopeFaults(
   audit: Audit,
   lines: readonly Line[],
-  names: Map<string, Holding>,
+  { book, span }: Pick<EntryContext, 'book' | 'span'>,
 ): Promise<Fault[]> {
-  const { source, store, grid } = audit;
-  const heldOf = (name: string) => names.get(name) ?? store.holding(name);
-  const fresh = new Set(lines.map(({ entry }) => entry.digest));
-  const known = new Map<string, Promise<Identity>>();
-  const identityOf = async (id: string): Promise<Identity> => {
-    const asked = known.get(id) ?? identityFrom(audit, id, fresh);
-    known.set(id, asked);
-    return asked;
-  };
+  const { source, grid, documentOf } = audit;
+  const identityOf = async (id: string): Promise<Identity> =>
+    recordedIdentity(book, id) ?? documentOf(id);
   const faults: Fault[] = [];
   for (let at = 0; at < lines.length; at += FETCHES_AT_ONCE) {
     const some = lines.slice(at, at + FETCHES_AT_ONCE);
-    const found = await Promise.all(
-      some.map(async ({ index, entry }) => {
-        const envelope = await source.envelope(entry.digest);
-        const fault = await faultOf({ index, entry, envelope, identityOf });
-        return { index, entry, envelope, fault };
-      }),
-    );
-    faults.push(...found.map(({ fault }) => fault).filter((fault) => fault !== undefined));
-    for (const { index, entry, envelope, fault } of found) {
-      if (fault !== undefined || envelope === undefined || !isName(entry)) continue;
-      const held = await followClaim({ index, envelope, identityOf, grid, heldOf });
-      if ('code' in held) faults.push(held);
-      else names.set(held.name, held);
+    const fetched = some.map(async (line) => ({
+      ...line,
+      envelope: await source.envelope(line.entry.digest),
+    }));
+    for (const check of await Promise.all(fetched)) {
+      const fault = await faultOf(check, { grid, book, span, identityOf });
+      if (fault !== undefined) faults.push(fault);
     }
   }
   return faults;
 }
 
-/** The identity as the record has it; a document that it does not have, by whoever has it. */
-async function identityFrom(
-  { source, store, documentOf }: Audit,
-  id: string,
-  fresh: ReadonlySet<string>,
-): Promise<Identity> {
-  const isRecorded = fresh.has(id) || store.holds(id);
-  const envelope = isRecorded ? await source.envelope(id) : undefined;
-  return envelope === undefined ? documentOf(id) : verifyIdentity(envelope, id);
-}
-
 /** Looks again at what was missing: a directory that mends itself is no alarm any more. */
 async function mendFaults(audit: Audit): Promise<void> {
-  const { source, store } = audit;
+  const { store } = audit;
   for (const fault of store.faults()) {
     const entry = store.entryAt(fault.index);
     if (fault.code !== 'ENVELOPE_MISSING' || entry === undefined) continue;
-    const envelope = await source.envelope(entry.digest);
-    const identityOf = async (id: string): Promise<Identity> => identityFrom(audit, id, new Set());
-    const found = await faultOf({ index: fault.index, entry, envelope, identityOf });
+    const book = openBook(store.book);
+    const span = { notBeforeMs: null, notAfterMs: null };
+    const [found] = await envelopeFaults(audit, [{ index: fault.index, entry }], { book, span });
     if (found?.code === fault.code) continue;
     store.forget(fault);
-    if (found !== undefined) store.keep({ edge: store.edge(), entries: [], faults: [found] });
+    const faults = found === undefined ? [] : [found];
+    store.keep({ edge: store.edge(), entries: [], faults, book, seenMs: null });
   }
 }

@@ -1,9 +1,9 @@
 import { isSameBytes } from '../../lib/bytes.ts';
 import { ZosError } from '../../lib/errors.ts';
 import { checkGrowth } from '../../record/proof.ts';
-import { decodeBundle, TILE_WIDTH, tilePath, tileWidth } from '../../record/tile.ts';
+import { decodeBundle, type Tile, TILE_WIDTH, tilePath, tileWidth } from '../../record/tile.ts';
 import { RecordError, type TreeHead } from '../../record/tree.ts';
-import { type RecordSource, required } from './fetch.ts';
+import { type RecordSource, required } from '../record/fetch.ts';
 
 /** What the directory serves is not what its witnesses signed. */
 export class AuditError extends ZosError<'ENTRIES_OTHER'> {}
@@ -20,12 +20,31 @@ export async function readEntries(
   for (let at = start; at < end;) {
     const index = Math.floor(at / TILE_WIDTH);
     const tile = { level: 'entries', index, width: tileWidth('entries', index, size) } as const;
-    const bytes = required(await source.tile(tile), tilePath(tile));
-    const bundle = decodeBundle(bytes, tile.width);
+    const bytes = required(await servedTile(source, tile), tilePath(tile));
+    const bundle = bundleOf(bytes, tile.width);
     entries.push(...bundle.slice(at - index * TILE_WIDTH));
     at = index * TILE_WIDTH + tile.width;
   }
   return entries.slice(0, end - start);
+}
+
+/** A tile, or the whole one where the log has dropped the partial one that was asked for. */
+export async function servedTile(
+  source: RecordSource,
+  tile: Tile,
+): Promise<Uint8Array | undefined> {
+  const bytes = await source.tile(tile);
+  if (bytes !== undefined || tile.width === TILE_WIDTH) return bytes;
+  return source.tile({ ...tile, width: TILE_WIDTH });
+}
+
+function bundleOf(bytes: Uint8Array, width: number): Uint8Array[] {
+  try {
+    return decodeBundle(bytes, width);
+  } catch (error) {
+    if (width === TILE_WIDTH) throw error;
+    return decodeBundle(bytes, TILE_WIDTH).slice(0, width);
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { HOUR_MS } from '../../../src/lib/units.ts';
 import { fromBase64, sha256Hex } from '../../../src/lib/bytes.ts';
 import { openClient } from '../../../src/sdk/index.ts';
 import { GRID, makePerson } from '../contracts.ts';
-import { startWitness, type WitnessProcess } from './witness-process.ts';
+import { startWitness, type WitnessProcess } from '../record/witness-process.ts';
 
 export type WatchedDirectory = AsyncDisposable & {
   readonly url: string;
