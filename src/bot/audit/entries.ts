@@ -28,6 +28,7 @@ const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer>>> = {
   erasure: 'tenant',
   receipt: 'node',
   'update-policy': 'farmer',
+  'farm-terms': 'farmer',
 };
 
 const claimSchema = z.looseObject({

@@ -116,8 +116,15 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
       const text = 'SELECT max(seq) AS seq FROM entries WHERE node = ? AND idx < ?';
       return Number(one(text, node, size)?.['seq'] ?? 0);
     },
+    ...duesOf(database),
+    [Symbol.dispose]: () => database.close(),
+  };
+}
+
+function duesOf(database: DatabaseSync): Pick<AuditStore, 'due' | 'setDue'> {
+  return {
     due: (node) => {
-      const row = one('SELECT * FROM dues WHERE node = ?', node);
+      const row = database.prepare('SELECT * FROM dues WHERE node = ?').get(node);
       if (row === undefined) return undefined;
       return {
         atMs: Number(row['at_ms']),
@@ -135,7 +142,6 @@ export function openAuditStore(homePath: string, origin: string): AuditStore {
         )
         .run(node, atMs, seq, dueSeq, isWithheld ? 1 : 0);
     },
-    [Symbol.dispose]: () => database.close(),
   };
 }
 

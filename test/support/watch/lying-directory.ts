@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { RecordSeen } from '../../../src/contract/receipt.ts';
+import type { Heartbeat, RecordSeen } from '../../../src/contract/receipt.ts';
 import { type Envelope, signEnvelope } from '../../../src/identity/envelope.ts';
 import { fromBase64, sha256Hex, toBase64 } from '../../../src/lib/bytes.ts';
 import { cosignCheckpoint, formatCheckpoint } from '../../../src/record/checkpoint.ts';
@@ -11,7 +11,8 @@ import { proveConsistency, proveInclusion } from '../../../src/record/proof.ts';
 import { EMPTY_EDGE, encodeBundle, growEdge, parseTilePath } from '../../../src/record/tile.ts';
 import { formatTlogProof } from '../../../src/record/tlog-proof.ts';
 import { leafHash } from '../../../src/record/tree.ts';
-import type { NameSummary } from '../../../src/sdk/phonebook-api.ts';
+import type { NodeAnswer } from '../../../src/sdk/api.ts';
+import type { NameSummary } from '../../../src/sdk/phonebook/api.ts';
 import { GRID, makePerson, type Person } from '../contracts.ts';
 import { CAPACITY, makeOffer } from '../directory.ts';
 import { plainReader, rootOf } from '../record/plain-tree.ts';
@@ -99,7 +100,7 @@ export async function openLyingDirectory(): Promise<LyingDirectory> {
   const person = makePerson('directory');
   const lines: Uint8Array[] = [];
   const envelopes = new Map<string, Envelope>();
-  const nodes = new Map<string, unknown>();
+  const nodes = new Map<string, NodeAnswer>();
   const names: NameSummary[] = [];
   const lies = new Map<string, Answer>();
   const counts = new Map<string, number>();
@@ -163,9 +164,9 @@ function checkpointOf(shown: Shown, witnesses: readonly NoteSigner[]): Uint8Arra
 }
 
 /** What a directory shows of a node whose heartbeat says this of the record. */
-function nodeAnswer(node: Person, record: RecordSeen, atMs: number): unknown {
+function nodeAnswer(node: Person, record: RecordSeen, atMs: number): NodeAnswer {
   const offer = makeOffer(node);
-  const payload = {
+  const payload: Heartbeat = {
     grid: GRID,
     node: node.id,
     seq: 1,
@@ -184,6 +185,8 @@ function nodeAnswer(node: Person, record: RecordSeen, atMs: number): unknown {
     id: node.id,
     state: 'joined',
     farm: null,
+    location: null,
+    uptime: null,
     identity: node.document,
     offer,
     offerId: sha256Hex(fromBase64(offer.payload) ?? new Uint8Array()),
