@@ -202,8 +202,6 @@ class Ledger implements Holdings {
       nowMs,
     });
     for (const held of this.held.values()) if (held.digest === digest) return;
-    // Who tells two histories is given no new work; what is held was proven before.
-    if (this.#parts.watch.alarm()) return;
     let contract: VerifiedContract;
     try {
       contract = verifyContract(carried, know, grid);
@@ -212,6 +210,8 @@ class Ledger implements Holdings {
       this.#refuse(carried, digest, error);
       return;
     }
+    // Who tells two histories is given no new work; what is held was proven before.
+    if (this.#parts.watch.alarm()) return;
     await store.put({ kind: 'contract', name: contract.id }, kept);
     this.held.set(contract.id, contract);
     this.refused.delete(digest);

@@ -1,4 +1,4 @@
-import type { CarriedPlace } from '../../contract/record/place.ts';
+import { type CarriedPlace, verifyPlace } from '../../contract/record/place.ts';
 import { PASSED_MAX, type Wants } from '../../contract/wants.ts';
 import {
   type Envelope,
@@ -45,19 +45,26 @@ export async function placeWants(parts: PlacesParts, wants: Wants): Promise<void
     guard('place of a cancellation', () => place('cancellation', carried.cancellation, carried));
   }
   for (const carried of wants.contracts) {
-    guard('place of a contract', () => place('contract', carried.contract, carried));
+    try {
+      place('contract', carried.contract, carried);
+    } catch {
+      // Its own check 8 says why, once.
+    }
   }
   const { passed = [] } = wants;
+  let withheld: number | undefined;
   for (const { entry: text, proof } of passed) {
     guard('entry of the record', () => {
       const { to, ...entry } = parseEntry(utf8(text));
       if (to?.node !== node) throw new PlaceError('ENTRY_FOREIGN', 'It is for another node.');
       const isEnding = entry.payloadType === payloadTypeOf('cancellation');
       if (isEnding && to.seq > watch.seen().seq && !isObeyed(entry.digest)) {
+        verifyPlace({ ...entry, to }, proof, watch.policy);
+        withheld ??= to.seq;
         throw new PlaceError('ENTRY_WITHHELD', 'It is a cancellation, which was not handed over.');
       }
       watch.place({ ...entry, to }, proof);
     });
   }
-  await watch.close(passed.length < PASSED_MAX);
+  await watch.close(passed.length < PASSED_MAX, withheld);
 }

@@ -32,8 +32,11 @@ export type RecordWatch = {
   readonly miss: () => Promise<void>;
   /** An entry for this node that is proven; its checkpoint is compared by `settle`. */
   readonly place: (entry: Addressed, proof: string) => void;
-  /** All of one document of wants was read; `isWhole` says that no entry was left for later. */
-  readonly close: (isWhole: boolean) => Promise<void>;
+  /**
+   * All of one document of wants was read. `isWhole` says that no entry was left for later, and
+   * `withheld` which cancellation stands on the record and was not handed over.
+   */
+  readonly close: (isWhole: boolean, withheld?: number) => Promise<void>;
   /** Compares heads out of proofs with the one held. Throws when nobody could be asked. */
   readonly settle: (prove: ProveGrowth) => Promise<void>;
 };
@@ -143,16 +146,16 @@ class Watch implements RecordWatch {
     if (!known.some((held) => held?.note === note)) this.#doubts.push({ note, checkpoint });
   }
 
-  async close(isWhole: boolean): Promise<void> {
-    const above = Math.min(...this.#ahead);
-    if (this.#ahead.size === 0) {
+  async close(isWhole: boolean, withheld?: number): Promise<void> {
+    const above = withheld ?? Math.min(...this.#ahead);
+    if (this.#ahead.size === 0 && withheld === undefined) {
       this.#calm(() => {
         this.#gapAlarm = null;
       });
-    } else if (isWhole) {
+    } else if (isWhole || withheld !== undefined) {
       const sentence =
-        `The directory shows entry ${above} for this node and keeps back entry ${this.#seq + 1}; ` +
-        'a cancellation may be withheld.';
+        `The directory shows entry ${above} for this node and keeps back what entry ` +
+        `${withheld ?? this.#seq + 1} stands for; a cancellation may be withheld.`;
       await this.#sound({ code: 'ENTRY_WITHHELD', sentence }, { seq: this.#seq, above });
     }
     await this.#save();

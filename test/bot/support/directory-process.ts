@@ -7,21 +7,38 @@ import { createInterface } from 'node:readline';
 export type DirectoryProcess = AsyncDisposable & {
   readonly url: string;
   readonly pid: number;
+  /** Its record's policy. */
+  readonly policy: string;
+  /** What it logged, a JSON object a line. */
+  readonly lines: readonly string[];
   readonly kill: (signal: NodeJS.Signals) => Promise<void>;
+};
+
+type DirectoryOptions = {
+  readonly grid?: string;
+  readonly port?: string;
+  readonly rootPath?: string;
+  /** As `--witness` takes them. */
+  readonly witnesses?: readonly string[];
 };
 
 /** The real directory, as a process of its own, on a free port or the one of before. */
 export async function startDirectory(
   folder: string,
-  { grid = 'test', port = '0', rootPath = '' } = {},
+  { grid = 'test', port = '0', rootPath = '', witnesses = [] }: DirectoryOptions = {},
 ): Promise<DirectoryProcess> {
   const args = ['src/directory/main.ts', '--listen', `127.0.0.1:${port}`, '--grid', grid];
   const root = rootPath === '' ? [] : ['--root', rootPath];
-  const child = spawn(process.execPath, [...args, '--data', folder, ...root], {
+  const seen = witnesses.flatMap((witness) => ['--witness', witness]);
+  const child = spawn(process.execPath, [...args, '--data', folder, ...root, ...seen], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  const { listening } = JSON.parse(line) as { listening: string };
+  const lines: string[] = [];
+  const reader = createInterface(child.stdout).on('line', (line) => lines.push(line));
+  await once(reader, 'line');
+  const said = (): string | undefined => lines.find((line) => line.includes('"listening"'));
+  while (said() === undefined) await once(reader, 'line');
+  const { listening, policy } = JSON.parse(said() ?? '') as { listening: string; policy: string };
   const ended = once(child, 'exit');
   const kill = async (signal: NodeJS.Signals): Promise<void> => {
     child.kill(signal);
@@ -30,6 +47,8 @@ export async function startDirectory(
   return {
     url: listening,
     pid: child.pid ?? Number.NaN,
+    policy,
+    lines,
     kill,
     [Symbol.asyncDispose]: async () => kill('SIGTERM'),
   };
