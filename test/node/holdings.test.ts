@@ -30,7 +30,7 @@ import {
 import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
 import { makeReceipt } from '../support/directory.ts';
 import { keysFrom, makeOwner } from '../support/identity/people.ts';
-import { History } from '../support/record/history.ts';
+import { History } from '../support/hostile/history.ts';
 import { policyOf } from '../support/record/signers.ts';
 
 const folders: string[] = [];

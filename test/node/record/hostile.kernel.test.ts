@@ -1,15 +1,10 @@
 import { cpSync, rmSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { contractDigest, signCancellation, signContract } from '../../../src/contract/sign.ts';
-import { exchange, fetchBytes } from '../../../src/host/http.ts';
-import { sha256Hex, textOf } from '../../../src/lib/bytes.ts';
+import { sha256Hex } from '../../../src/lib/bytes.ts';
 import type { NoteSigner } from '../../../src/record/note.ts';
 import { verifyIdentity } from '../../../src/identity/document.ts';
-import { type Envelope, payloadTypeOf, untrustedPayload } from '../../../src/identity/envelope.ts';
-import { proveConsistency } from '../../../src/record/proof.ts';
-import { leafHash } from '../../../src/record/tree.ts';
-import { formatCosignRequest } from '../../../src/record/witness.ts';
+import { type Envelope, untrustedPayload } from '../../../src/identity/envelope.ts';
 import { putLetter } from '../../../src/sdk/letters.ts';
 import { GRID, makePerson, type Person } from '../../support/contracts.ts';
 import type { TestAgent } from '../../support/node/agent.ts';
@@ -21,8 +16,14 @@ import {
   seenBy,
   says,
   soon,
-} from '../../support/record/hostile-ground.ts';
-import { plainReader } from '../../support/record/plain-tree.ts';
+} from '../../support/hostile/ground.ts';
+import {
+  askWitnesses,
+  headSize,
+  HISTORIES,
+  isAtRest,
+  isPublished,
+} from '../../support/hostile/lies.ts';
 
 // Whoever owns the database and the log's key against real nodes, witnesses and a real directory.
 vi.setConfig({ testTimeout: 240_000 });
@@ -133,53 +134,6 @@ test('another node’s contract, and another key for a person, are refused by wh
   expect(() => verifyIdentity(shown, tenant.id)).toThrow(/another identity/u);
 });
 
-/** Lies about what is on the record; the owner's own contract is on the other history. */
-const HISTORIES: readonly (readonly [string, string, (ground: Ground) => void])[] = [
-  ['drops the last entry', 'HEAD_STALE', ({ owner }) => dropLast(owner)],
-  [
-    'changes an entry',
-    'HEAD_FORKED',
-    ({ owner }) => {
-      owner.change('UPDATE record_entries SET digest = :digest WHERE idx = 0', { digest: OTHER });
-    },
-  ],
-  [
-    'swaps two entries',
-    'HEAD_FORKED',
-    ({ owner }) => {
-      for (const [from, to] of [
-        [0, -1],
-        [1, 0],
-        [-1, 1],
-      ] as const) {
-        owner.change('UPDATE record_entries SET idx = :to WHERE idx = :from', { from, to });
-      }
-    },
-  ],
-  [
-    'goes on from an earlier head in another way',
-    'CONSISTENCY_INVALID',
-    ({ owner }) => {
-      dropLast(owner);
-      addEntry(owner, OTHER);
-      addEntry(owner, OTHER.replaceAll('e', 'f'));
-    },
-  ],
-];
-const OTHER = 'ee'.repeat(32);
-
-function dropLast(owner: Ground['owner']): void {
-  owner.change('DELETE FROM record_entries WHERE idx = (SELECT max(idx) FROM record_entries)');
-}
-
-function addEntry(owner: Ground['owner'], digest: string): void {
-  owner.change(
-    `INSERT INTO record_entries (idx, payload_type, digest)
-     SELECT max(idx) + 1, :type, :digest FROM record_entries`,
-    { type: payloadTypeOf('farm'), digest },
-  );
-}
-
 /** Tells each lie from the same honest books, and puts those back after it. */
 async function tellAll(
   ground: Ground,
@@ -233,22 +187,8 @@ test('a second history that two of three witnesses sign is noticed by the nodes 
     await says(agent, new RegExp(`ALARM ${code}`, 'u'), from);
     await soon(agent, async () => (await seenBy(ground, agent))?.alarm?.code === code);
   });
+  expect(agent.lines.filter((line) => line.includes('the alarm is over'))).toHaveLength(4);
 });
-
-/** Asks every witness to sign the owner's head, with the best proof that there is. */
-async function askWitnesses({ owner, witnesses }: Ground, seen: number): Promise<number[]> {
-  const lines = owner.lines();
-  const leaves = lines.map((line) => leafHash(line));
-  const olderSize = Math.min(seen, lines.length);
-  const isMore = olderSize < lines.length;
-  const proof = isMore ? proveConsistency(olderSize, lines.length, plainReader(leaves)) : [];
-  const checkpoint = owner.checkpoint(lines);
-  const body = formatCosignRequest({ olderSize, proof, checkpoint });
-  const asked = witnesses.map(async ({ url }) =>
-    exchange({ url: `${url}/add-checkpoint`, method: 'POST', body }),
-  );
-  return (await Promise.all(asked)).map(({ status }) => status);
-}
 
 test('an old backup: the directory says so and writes nothing, and nodes raise an alarm', async () => {
   await using ground = await openGround();
@@ -320,23 +260,3 @@ test('an honest directory raises no alarm; killed, it is no hindrance to a cance
   await says(agent, /directory is back/u);
   expect(containersOf(agent)).toEqual([expect.stringContaining(second.slice(0, 16))]);
 });
-
-async function headSize({ directory }: Ground): Promise<number> {
-  const text = textOf(await fetchBytes({ url: `${directory().url}/record/checkpoint` }));
-  return Number(text.split('\n')[1]);
-}
-
-/** Waits until nothing more is recorded, and the node holds the head of it all. */
-async function isAtRest(ground: Ground, agent: TestAgent): Promise<void> {
-  await soon(agent, async () => {
-    const before = await headSize(ground);
-    await pause(500);
-    const seen = await seenBy(ground, agent);
-    return (await headSize(ground)) === before && seen?.size === before && seen.alarm === null;
-  });
-}
-
-async function isPublished({ directory }: Ground, digest: string): Promise<boolean> {
-  const { status } = await exchange({ url: `${directory().url}/record/proof/${digest}` });
-  return status === 200;
-}

@@ -31,7 +31,7 @@ import {
   PRICES,
 } from '../../support/contracts.ts';
 import { freshNonce } from '../../support/directory.ts';
-import { History } from '../../support/record/history.ts';
+import { History } from '../../support/hostile/history.ts';
 import { policyOf, WITNESSES } from '../../support/record/signers.ts';
 
 const folders: string[] = [];

@@ -7,7 +7,7 @@ import { payloadTypeOf } from '../../../src/identity/envelope.ts';
 import { openRecordStore } from '../../../src/node/record/store.ts';
 import { type Addressed, openWatch, type RecordWatch } from '../../../src/node/record/watch.ts';
 import { NODE_ID, NOW_MS } from '../../support/contracts.ts';
-import { History } from '../../support/record/history.ts';
+import { History } from '../../support/hostile/history.ts';
 import { policyOf, WITNESSES } from '../../support/record/signers.ts';
 
 const folders: string[] = [];

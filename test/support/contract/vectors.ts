@@ -6,7 +6,7 @@ import { fromBase64, sha256Hex, toBase64 } from '../../../src/lib/bytes.ts';
 import { GiB } from '../../../src/lib/units.ts';
 import type { NoteSigner } from '../../../src/record/note.ts';
 import { GRID, NODE_ID, NOW_MS, OFFER_ID, PRICES } from '../contracts.ts';
-import { History } from '../record/history.ts';
+import { History } from '../hostile/history.ts';
 import { LOG, vkeyOf, WITNESSES } from '../record/signers.ts';
 import { keysOf, personOf, plainContract } from './parts.ts';
 import type { Known, Vector } from './vector.ts';

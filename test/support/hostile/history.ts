@@ -4,8 +4,8 @@ import { type Entry, leafHashOf } from '../../../src/record/entry.ts';
 import { formatNote, type NoteSigner, signText } from '../../../src/record/note.ts';
 import { proveConsistency, proveInclusion } from '../../../src/record/proof.ts';
 import { formatTlogProof } from '../../../src/record/tlog-proof.ts';
-import { plainReader, rootOf } from './plain-tree.ts';
-import { LOG, WITNESSES } from './signers.ts';
+import { plainReader, rootOf } from '../record/plain-tree.ts';
+import { LOG, WITNESSES } from '../record/signers.ts';
 
 /** One history of a log: what a test that owns its keys can tell, and to whom it likes. */
 export class History {

@@ -19,7 +19,7 @@ import { contractFor, type Farmer, makeFarmer, makeToken } from '../directory.ts
 import { startAgent, type TestAgent, until } from '../node/agent.ts';
 import { IMAGE, lonely, nodeOf } from '../node/grid.ts';
 import { Owner } from './owner.ts';
-import { vkeyOf } from './signers.ts';
+import { vkeyOf } from '../record/signers.ts';
 
 export type Witness = { readonly url: string; readonly store: WitnessStore };
 
