@@ -121,7 +121,11 @@ function addCounting(app: App, metrics: Metrics): void {
 }
 
 function addRoutes(app: App, directory: Directory): void {
-  app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  let document: string | undefined;
+  app.get('/v1/openapi.json', { schema: { hide: true } }, async (_, reply) => {
+    document ??= JSON.stringify(app.swagger());
+    return reply.type('application/json').send(document);
+  });
   addGridRoutes(app, directory);
   addFarmRoutes(app, directory);
   addNodeRoutes(app, directory);

@@ -88,7 +88,15 @@ export type Reader = {
 /** Opens a letter to this reader; throws `SealError`, `MessageError` and what the checks throw. */
 export function openMessage(sealed: Uint8Array, reader: Reader): OpenedMessage {
   checkLetterSize(sealed);
-  const letter = parseLetter(openSealed(reader.sealingSecret, sealed));
+  return readLetter(openSealed(reader.sealingSecret, sealed), reader);
+}
+
+/** Reads what was in the seal, which anybody may have made; throws as `openMessage` does. */
+export function readLetter(
+  padded: Uint8Array,
+  reader: Omit<Reader, 'sealingSecret'>,
+): OpenedMessage {
+  const letter = parseLetter(padded);
   const sender = verifyIdentity(letter.sender);
   const payload = openEnvelope(letter.message, 'message', sender.keys);
   const message = parsePayload(payload, messageSchema);
@@ -106,6 +114,7 @@ export function openMessage(sealed: Uint8Array, reader: Reader): OpenedMessage {
 }
 
 function parseLetter(padded: Uint8Array): z.infer<typeof letterSchema> {
+  if (padded.length < LENGTH_BYTES) throw malformed();
   const lengthBytes = new DataView(padded.buffer, padded.byteOffset).getUint32(0);
   const end = LENGTH_BYTES + lengthBytes;
   // What pads is zeros, so that nothing else rides along unsigned.

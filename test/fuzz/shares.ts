@@ -6,7 +6,7 @@ export const SHARES = {
   quote: 150_000,
   quoteKey: 60_000,
   quoteSignature: 60_000,
-  eventLog: 150_000,
+  eventLog: 130_000,
   evidence: 60_000,
   measurements: 60_000,
   tpmAnswer: 160_000,
@@ -21,4 +21,5 @@ export const SHARES = {
   cosignRequest: 20_000,
   identity: 20_000,
   identityDocument: 20_000,
+  letter: 20_000,
 } as const;

@@ -35,14 +35,13 @@ export function limitConnections(server: Server, addressMax: number, metrics: Me
 
 /** What is said to who never sent a whole request, by the error of Node's parser. */
 export function brokenRequest(error: { readonly code?: string }): RefusedError {
-  switch (error.code) {
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new RefusedError('REQUEST_SLOW', 'The request came too slowly; send it at once.');
-    case 'HPE_HEADER_OVERFLOW':
-      return new RefusedError('HEAD_TOO_LONG', 'The head of the request is too long.');
-    default:
-      return new RefusedError('REQUEST_BROKEN', 'This is no HTTP request.');
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new RefusedError('REQUEST_SLOW', 'The request came too slowly; send it at once.');
   }
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    return new RefusedError('HEAD_TOO_LONG', 'The head is too long; send less before the body.');
+  }
+  return new RefusedError('REQUEST_BROKEN', 'This is no HTTP request; check who sends it.');
 }
 
 /** Answers on a connection that has no request yet, and ends it. */
