@@ -3,9 +3,10 @@ export type Figure = {
   /** As in `--only`. */
   readonly name: string;
   readonly what: string;
-  readonly unit: 'MB' | 'KiB' | 's' | 'ms';
-  /** The most that it may be. */
+  readonly unit: 'MB' | 'KiB' | 's' | 'ms' | 'a second' | '% of a core' | 'times';
+  /** The most that it may be, or the least. */
   readonly reach: number;
+  readonly isLeast?: boolean;
   readonly measure: () => Promise<number>;
 };
 
@@ -19,9 +20,11 @@ export type Seen = {
 };
 
 /** Measures a figure once. */
-export async function see({ name, unit, reach, measure }: Figure): Promise<Seen> {
+export async function see(figure: Figure): Promise<Seen> {
+  const { name, unit, reach, isLeast = false, measure } = figure;
   const value = Math.round((await measure()) * 100) / 100;
-  return { name, value, unit, reach: `<= ${reach} ${unit}`, ok: value <= reach };
+  const ok = isLeast ? value >= reach : value <= reach;
+  return { name, value, unit, reach: `${isLeast ? '>=' : '<='} ${reach} ${unit}`, ok };
 }
 
 /** The figures as a table for people. */

@@ -7,6 +7,7 @@ import { figuresAlone } from './alone.ts';
 import { feedFigures } from './feed/figures.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOnGrid } from './on-grid.ts';
+import { figuresOfContracts } from './store/contracts.ts';
 import { figuresOnUefi } from './on-uefi.ts';
 import { figuresOnUpdate } from './on-update.ts';
 
@@ -31,6 +32,7 @@ async function bench(): Promise<boolean> {
     ...figuresOnUefi(ROOT, environment),
     ...ATTESTATION_FIGURES,
     ...feedFigures(),
+    ...figuresOfContracts(),
   ];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);

@@ -1,6 +1,6 @@
 import type { NewEntry, Recorder, Write } from './database.ts';
 import { RefusedError } from '../errors.ts';
-import { type Answer, run, type Statement, type Work } from './work.ts';
+import { abreast, type Answer, run, type Statement, unheard, type Work } from './work.ts';
 
 /** The most writes that share one transaction, and one flush to the disk. */
 export const BATCH_WRITES_MAX = 256;
@@ -30,22 +30,19 @@ export type BatchOptions = {
    * after it changed something throws `SpoiltBatch`: the batch is run again with savepoints.
    */
   readonly hasSavepoints: boolean;
+  /** Whether no write needs what another of the batch changed: they go side by side then. */
+  readonly isAbreast?: boolean;
 };
 
 /**
  * The writes of one transaction, one after the other; then what they put on the record, and the
  * revisions of the nodes that they touched. One that throws is undone alone.
  */
-export function* runBatch(
-  jobs: readonly Job[],
-  { recorder, hasSavepoints }: BatchOptions,
-): Work<Batch> {
+export function* runBatch(jobs: readonly Job[], options: BatchOptions): Work<Batch> {
   const [outcomes, entries]: [Outcome[], NewEntry[]] = [[], []];
   const touched = new Set<string>();
-  for (const job of jobs) {
-    const done = yield* hasSavepoints
-      ? runUndoably(job, recorder.check)
-      : runJob(job, recorder.check);
+  const { recorder } = options;
+  for (const done of yield* runJobs(jobs, options)) {
     outcomes.push(done.outcome);
     entries.push(...done.entries);
     for (const node of done.nodes) touched.add(node);
@@ -53,13 +50,30 @@ export function* runBatch(
   if (entries.length > 0) yield* recorder.append(entries);
   // In one order, so that two processes that touch the same nodes never wait for each other.
   const nodes = [...touched].toSorted();
-  for (const node of nodes) {
-    yield* run('UPDATE nodes SET revision = revision + 1 WHERE id = :node', { node });
-  }
+  yield* unheard(...nodes.map(touchNode));
   return { outcomes, touched: nodes, entries };
 }
 
+function* touchNode(node: string): Work<void> {
+  yield* run('UPDATE nodes SET revision = revision + 1 WHERE id = :node', { node });
+}
+
 type Done = { readonly outcome: Outcome; readonly nodes: string[]; readonly entries: NewEntry[] };
+
+function* runJobs(jobs: readonly Job[], options: BatchOptions): Work<readonly Done[]> {
+  const { recorder, hasSavepoints, isAbreast = false } = options;
+  if (isAbreast && !hasSavepoints) {
+    try {
+      return yield* abreast(...jobs.map((job) => runJob(job, recorder.check)));
+    } catch (error) {
+      throw new SpoiltBatch('one of the writes side by side failed', { cause: error });
+    }
+  }
+  const done: Done[] = [];
+  const runOne = hasSavepoints ? runUndoably : runJob;
+  for (const job of jobs) done.push(yield* runOne(job, recorder.check));
+  return done;
+}
 
 function* runUndoably(job: Job, check: Recorder['check']): Work<Done> {
   yield* run('SAVEPOINT job');

@@ -13,6 +13,8 @@ export type LaneOptions = {
   /** What opens each transaction: `BEGIN`, and the lock that makes its writes wait in line. */
   readonly opening: readonly Query[];
   readonly recorder: Recorder;
+  /** Whether its writes go side by side, and not one after the other. */
+  readonly isAbreast: boolean;
   /** What a transaction has to tell other processes. */
   readonly notices: (batch: Batch) => readonly Query[];
   readonly committed: (batch: Batch) => void;
@@ -96,8 +98,7 @@ async function runOnce(jobs: readonly Job[], options: Once): Promise<Batch> {
     }
   };
   try {
-    const { recorder, hasSavepoints } = options;
-    const batch = await driveAsync(runBatch(jobs, { recorder, hasSavepoints }), answer);
+    const batch = await driveAsync(runBatch(jobs, options), answer);
     // None of its writes asked anything: there is no transaction.
     if (opening.length > 0) return batch;
     await connection.ask([...options.notices(batch), { text: 'COMMIT' }]);

@@ -38,11 +38,12 @@ export async function openPostgres({ url, grid, recorder }: PostgresOptions): Pr
   const wake = (nodes: readonly string[] | 'all'): void => {
     for (const listener of listeners) listener(nodes);
   };
-  const lane = (opening: readonly Query[]) =>
+  const lane = (opening: readonly Query[], isAbreast: boolean) =>
     openLane({
       connect,
       queryOf,
       opening,
+      isAbreast,
       recorder,
       notices: (batch) => noticesOf(me, batch),
       committed: ({ touched, entries }) => {
@@ -50,7 +51,7 @@ export async function openPostgres({ url, grid, recorder }: PostgresOptions): Pr
         if (touched.length > 0) wake(touched);
       },
     });
-  const [writes, notes] = [lane(BEGIN_LOCKED), lane([BEGIN])];
+  const [writes, notes] = [lane(BEGIN_LOCKED, false), lane([BEGIN], true)];
   const readers = openReaders(connect, queryOf);
   const ears = await openEars({ url, me, wake, recorded: recorder.appended });
   return {

@@ -42,6 +42,43 @@ export function* together(...statements: readonly Statement[]): Work<readonly An
   return yield statements;
 }
 
+type Results<T extends readonly Work<unknown>[]> = {
+  readonly [at in keyof T]: T[at] extends Work<infer Result> ? Result : never;
+};
+
+/**
+ * Several works side by side: what they ask at the same time goes to the database together, in
+ * their order. For works of which none needs what another changes.
+ */
+export function* abreast<T extends readonly Work<unknown>[]>(...works: T): Work<Results<T>> {
+  let steps = works.map((work) => work.next());
+  for (;;) {
+    const open = steps.map((step) => (step.done === true ? [] : step.value));
+    const statements = open.flat();
+    if (steps.every(({ done }) => done === true)) break;
+    const answers = yield statements;
+    let at = 0;
+    steps = steps.map((step, index) => {
+      if (step.done === true) return step;
+      const count = open[index]?.length ?? 0;
+      at += count;
+      return (works[index] as Work<unknown>).next(answers.slice(at - count, at));
+    });
+  }
+  return steps.map(({ value }) => value) as unknown as Results<T>;
+}
+
+/** Changes that look at none of their answers, all of them on one way to the database. */
+export function* unheard(...works: readonly Work<void>[]): Work<void> {
+  const statements: Statement[] = [];
+  for (const work of works) {
+    for (let step = work.next(); step.done !== true; step = work.next([])) {
+      statements.push(...step.value);
+    }
+  }
+  if (statements.length > 0) yield statements;
+}
+
 /** Runs work to its end at once, for a database that answers at once. */
 export function drive<T>(work: Work<T>, answer: (statement: Statement) => Answer): T {
   let step = work.next();

@@ -64,15 +64,21 @@ type EntryRow = NewEntry & { readonly index: number; readonly seq: number | null
 
 function* numberedRows(entries: readonly NewEntry[], from: number): Work<EntryRow[]> {
   const nodes = entries.map(({ node }) => node).filter((node) => node !== null);
-  const seqs = new Map<string, number>();
-  for (const node of new Set(nodes)) {
-    const count = nodes.filter((each) => each === node).length;
-    const row = yield* one(
-      `UPDATE nodes SET record_seq = record_seq + :count WHERE id = :node RETURNING record_seq`,
-      { node, count },
-    );
-    seqs.set(node, numberIn(row ?? {}, 'record_seq') - count);
-  }
+  const counts = new Map<string, number>();
+  for (const node of nodes) counts.set(node, (counts.get(node) ?? 0) + 1);
+  const moved = yield* together(
+    ...[...counts].map(([node, count]) => ({
+      text: `UPDATE nodes SET record_seq = record_seq + :count WHERE id = :node
+             RETURNING record_seq`,
+      values: { node, count },
+    })),
+  );
+  const seqs = new Map(
+    [...counts].map(([node, count], at) => [
+      node,
+      numberIn(moved[at]?.rows[0] ?? {}, 'record_seq') - count,
+    ]),
+  );
   return entries.map((entry, at) => {
     if (entry.node === null) return { ...entry, index: from + at, seq: null };
     const seq = (seqs.get(entry.node) ?? 0) + 1;

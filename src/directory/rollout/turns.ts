@@ -175,9 +175,13 @@ function* putTurn({ policyVersion = 0, ...entry }: Entry): Work<void> {
 /** What a node's sign of life says of its turns, and of releases that it found bad. */
 export function* followTurns(heartbeat: Heartbeat, nowMs: number): Work<void> {
   const { node, system, kernel, systemBad: bad = [], isOnTrial = false } = heartbeat;
-  const farmRow = yield* one('SELECT farm FROM nodes WHERE id = :node', { node });
-  const farm = farmRow === undefined ? null : textOrNullIn(farmRow, 'farm');
-  if (farm === null) return;
+  const known = yield* one(
+    `SELECT farm, (SELECT COUNT(*) FROM turns WHERE node = :node AND state = 'open') AS turns
+     FROM nodes WHERE id = :node`,
+    { node },
+  );
+  const farm = known === undefined ? null : textOrNullIn(known, 'farm');
+  if (farm === null || (bad.length === 0 && known?.['turns'] === 0)) return;
   const word = { runs: { system, kernel: kernel ?? null }, bad, isOnTrial };
   const policy = yield* policyOf(farm);
   for (const { sha256: release, what, reason: because, policyVersion } of bad) {

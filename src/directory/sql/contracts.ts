@@ -26,11 +26,11 @@ import { indexBooked } from '../capacity/table.ts';
 import { termsVersionOf } from '../capacity/terms.ts';
 import { classIn } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
-import { all, one, run, type Row, type Work } from '../database/work.ts';
+import { abreast, all, one, run, type Row, unheard, type Work } from '../database/work.ts';
 import { keepBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
 import { keepBundle, putIdentity } from '../identity/identities.ts';
-import { bookedIn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
+import { bookedIn, crowdOn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
 
 type Entry = {
@@ -45,12 +45,12 @@ type Admitted = AdmissionAnswer & { readonly isNew: boolean };
 /** Decides on a contract and books it, in the one transaction that this is called in. */
 export function* admitContract(transaction: Transaction, entry: Entry): Work<Admitted> {
   const { value: contract, envelope } = entry.contract;
-  yield* sweep(transaction, entry.nowMs);
+  const [due, found] = yield* abreast(dueBy(entry.nowMs), readBooks(entry));
+  yield* carryOut(transaction, due, entry.nowMs);
+  const { before, books } = due.length === 0 ? found : yield* readBooks(entry);
   const text = JSON.stringify(envelope);
   const bodyBytes = entry.body?.length ?? 0;
   const lengthBytes = text.length + JSON.stringify(entry.tenant).length + bodyBytes;
-  const before = yield* contractRow(contract.id);
-  const books = yield* booksFor(entry, before);
   const isNew = decideAdmission(contract, lengthBytes, books) === 'append';
   const version: LifeVersion = {
     digest: contract.digest,
@@ -64,12 +64,15 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
     : (books.contract?.life as Life);
   if (isNew) {
     const signers = { value: contract.signers, envelope: entry.tenant };
-    yield* putIdentity(transaction, signers, entry.nowMs);
-    const bundle = yield* keepBundle(entry.tenant);
-    if (before === undefined) yield* insertContract(contract, life);
-    else yield* saveLife(contract, life);
-    yield* appendVersion({ contract, version, text, bundle });
-    yield* keepBody(contract, entry.body);
+    const [, bundle] = yield* abreast(
+      putIdentity(transaction, signers, entry.nowMs),
+      keepBundle(entry.tenant),
+    );
+    yield* unheard(
+      before === undefined ? insertContract(contract, life) : saveLife(contract, life),
+      appendVersion({ contract, version, text, bundle }),
+      keepBody(contract, entry.body),
+    );
     // Its node hears of it once enough witnesses have seen it, and not before.
     transaction.record(recordOf(envelope, contract.node));
   }
@@ -83,77 +86,65 @@ export function* contractRow(id: string): Work<Row | undefined> {
   return yield* one('SELECT * FROM contracts WHERE id = :id', { id });
 }
 
-function* booksFor({ contract, nowMs }: Entry, before: Row | undefined): Work<Books> {
+type Read = { readonly before: Row | undefined; readonly books: Books };
+
+function* readBooks({ contract, nowMs }: Entry): Work<Read> {
   const { id, digest, node, tenant } = contract.value;
-  const row = yield* one('SELECT * FROM nodes WHERE id = :node', { node });
-  return {
+  const [before, row, usedByOthers, crowd, here] = yield* abreast(
+    contractRow(id),
+    one('SELECT * FROM nodes WHERE id = :node', { node }),
+    bookedIn('node = :node AND id <> :id', { node, id }),
+    crowdOn({ node, tenant, nowMs }),
+    one('SELECT 1 FROM versions WHERE digest = :digest', { digest }),
+  );
+  const [termsVersion, counted] = yield* abreast(
+    termsVersionOf(row === undefined ? null : textOrNullIn(row, 'farm')),
+    row === undefined ? nothing() : classIn(row, nowMs),
+  );
+  const books: Books = {
     nowMs,
-    node: row && {
-      id: node,
-      isJoined: row['farm'] !== null,
-      offerId: textIn(row, 'offer_id'),
-      prices: jsonIn(row, 'prices') as Prices,
-      isAsking:
-        numberIn(row, 'terms_version') >= (yield* termsVersionOf(textOrNullIn(row, 'farm'))),
-      total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
-      usedByOthers: yield* bookedIn('node = :node AND id <> :id', { node, id }),
-      class: yield* classIn(row, nowMs),
-      ...(yield* crowdOn({ node, tenant, nowMs })),
-    },
+    node: row &&
+      counted && {
+        id: node,
+        isJoined: row['farm'] !== null,
+        offerId: textIn(row, 'offer_id'),
+        prices: jsonIn(row, 'prices') as Prices,
+        isAsking: numberIn(row, 'terms_version') >= termsVersion,
+        total: resourcesOf(jsonIn(row, 'capacity') as Capacity),
+        usedByOthers,
+        class: counted,
+        ...crowd,
+      },
     contract: before && {
       tenant: textIn(before, 'tenant'),
       node: textIn(before, 'node'),
       life: jsonIn(before, 'life') as Life,
     },
-    wasHere:
-      (yield* one('SELECT 1 FROM versions WHERE digest = :digest', { digest })) !== undefined,
+    wasHere: here !== undefined,
   };
+  return { before, books };
 }
 
-type Crowd = { contractCount: number; tenantContractCount: number; envelopesBytes: number };
-
-function* crowdOn({
-  node,
-  tenant,
-  nowMs,
-}: {
-  node: string;
-  tenant: string;
-  nowMs: number;
-}): Work<Crowd> {
-  const booked = yield* one(
-    `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own,
-       CAST(COALESCE(SUM(envelopes_bytes), 0) AS BIGINT) AS bytes
-     FROM contracts WHERE is_booked = 1 AND node = :node`,
-    { node, tenant },
-  );
-  const cancelled = yield* one(
-    `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own
-     FROM cancellations WHERE node = :node AND not_after_ms > :nowMs`,
-    { node, tenant, nowMs },
-  );
-  return {
-    contractCount: numberIn(booked ?? {}, 'count') + numberIn(cancelled ?? {}, 'count'),
-    tenantContractCount: numberIn(booked ?? {}, 'own') + numberIn(cancelled ?? {}, 'own'),
-    envelopesBytes: numberIn(booked ?? {}, 'bytes'),
-  };
+function* nothing(): Work<undefined> {
+  yield* [];
+  return undefined;
 }
 
 function* insertContract(contract: SignedContract, life: Life): Work<void> {
-  const { id, tenant, node } = contract;
+  const { tenant, node } = contract;
+  const columns = columnsOf(contract, life);
   yield* run(
-    `INSERT INTO contracts (id, tenant, node, is_live, is_booked, state, life, cpu_millis,
-       memory_bytes, ssd_bytes, envelopes_bytes, newest_version, not_after_ms)
-     VALUES (:id, :tenant, :node, 0, 0, '', '', 0, 0, 0, 0, 0, 0)`,
-    { id, tenant, node },
+    `INSERT INTO contracts (id, tenant, node, is_live, is_booked, state, life, held, pending,
+       cpu_millis, memory_bytes, ssd_bytes, envelopes_bytes, due_ms, newest_version, not_after_ms)
+     VALUES (:id, :tenant, :node, :isLive, :isBooked, :state, :life, :held, :pending,
+       :cpuMillis, :memoryBytes, :ssdBytes, :envelopesBytes, :dueMs, :newest, :end)`,
+    { tenant, node, ...columns },
   );
-  yield* saveLife(contract, life);
+  yield* indexBooked({ contract: columns.id });
 }
 
 /** Writes a contract's life, and everything that queries read of it, in one statement. */
-export function* saveLife({ id }: { readonly id: string }, life: Life): Work<void> {
-  const booked = bookedResources(life);
-  const versions = [life.held, life.pending].filter((version) => version !== null);
+export function* saveLife(contract: { readonly id: string }, life: Life): Work<void> {
   yield* run(
     `UPDATE contracts SET is_live = :isLive, is_booked = :isBooked, state = :state, life = :life,
        held = :held, pending = :pending, cpu_millis = :cpuMillis, memory_bytes = :memoryBytes,
@@ -161,24 +152,30 @@ export function* saveLife({ id }: { readonly id: string }, life: Life): Work<voi
        newest_version = CASE WHEN newest_version > :newest THEN newest_version ELSE :newest END,
        not_after_ms = CASE WHEN not_after_ms > :end THEN not_after_ms ELSE :end END
      WHERE id = :id`,
-    {
-      id,
-      isLive: isLive(life) ? 1 : 0,
-      isBooked: isOver(life) ? 0 : 1,
-      state: life.state,
-      life: JSON.stringify(life),
-      held: life.held?.digest ?? null,
-      pending: life.pending?.digest ?? null,
-      cpuMillis: booked.cpuMillis,
-      memoryBytes: booked.memoryBytes,
-      ssdBytes: booked.ssdBytes,
-      envelopesBytes: versions.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
-      dueMs: dueMs(life),
-      newest: Math.max(0, ...versions.map(({ version }) => version)),
-      end: Math.max(0, ...versions.map(({ notAfterMs }) => notAfterMs)),
-    },
+    columnsOf(contract, life),
   );
-  yield* indexBooked({ contract: id });
+  yield* indexBooked({ contract: contract.id });
+}
+
+function columnsOf({ id }: { readonly id: string }, life: Life) {
+  const booked = bookedResources(life);
+  const versions = [life.held, life.pending].filter((version) => version !== null);
+  return {
+    id,
+    isLive: isLive(life) ? 1 : 0,
+    isBooked: isOver(life) ? 0 : 1,
+    state: life.state,
+    life: JSON.stringify(life),
+    held: life.held?.digest ?? null,
+    pending: life.pending?.digest ?? null,
+    cpuMillis: booked.cpuMillis,
+    memoryBytes: booked.memoryBytes,
+    ssdBytes: booked.ssdBytes,
+    envelopesBytes: versions.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+    dueMs: dueMs(life),
+    newest: Math.max(0, ...versions.map(({ version }) => version)),
+    end: Math.max(0, ...versions.map(({ notAfterMs }) => notAfterMs)),
+  };
 }
 
 type Appended = {
@@ -260,10 +257,17 @@ const SWEEP_ROWS_MAX = 1000;
 
 /** Carries out what is due by now; an index makes it nothing when nothing is. */
 export function* sweep(transaction: Transaction, nowMs: number): Work<void> {
-  const rows = yield* all(
+  yield* carryOut(transaction, yield* dueBy(nowMs), nowMs);
+}
+
+function* dueBy(nowMs: number): Work<readonly Row[]> {
+  return yield* all(
     'SELECT id, node, life FROM contracts WHERE due_ms <= :nowMs ORDER BY due_ms LIMIT :limit',
     { nowMs, limit: SWEEP_ROWS_MAX },
   );
+}
+
+function* carryOut(transaction: Transaction, rows: readonly Row[], nowMs: number): Work<void> {
   for (const row of rows) {
     const [id, node] = [textIn(row, 'id'), textIn(row, 'node')];
     const life = afterTime(jsonIn(row, 'life') as Life, nowMs);

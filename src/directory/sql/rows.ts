@@ -1,7 +1,7 @@
 import type { Resources } from '../../capacity/spec.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import type { Page, PageOf } from '../store.ts';
-import { one, type Row, type Values, type Work } from '../database/work.ts';
+import { abreast, one, type Row, type Values, type Work } from '../database/work.ts';
 
 /** A column that the schema makes a text. */
 export function textIn(row: Row, column: string): string {
@@ -54,6 +54,38 @@ export function* bookedIn(where: string, values: Values): Work<Resources> {
     cpuMillis: Math.min(booked.cpuMillis, Number.MAX_SAFE_INTEGER),
     memoryBytes: Math.min(booked.memoryBytes, Number.MAX_SAFE_INTEGER),
     ssdBytes: Math.min(booked.ssdBytes, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+type Crowd = { contractCount: number; tenantContractCount: number; envelopesBytes: number };
+
+/** How many contracts and cancellations a node has, of everybody and of one tenant. */
+export function* crowdOn({
+  node,
+  tenant,
+  nowMs,
+}: {
+  node: string;
+  tenant: string;
+  nowMs: number;
+}): Work<Crowd> {
+  const [booked, cancelled] = yield* abreast(
+    one(
+      `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own,
+         CAST(COALESCE(SUM(envelopes_bytes), 0) AS BIGINT) AS bytes
+       FROM contracts WHERE is_booked = 1 AND node = :node`,
+      { node, tenant },
+    ),
+    one(
+      `SELECT COUNT(*) AS count, COUNT(*) FILTER (WHERE tenant = :tenant) AS own
+       FROM cancellations WHERE node = :node AND not_after_ms > :nowMs`,
+      { node, tenant, nowMs },
+    ),
+  );
+  return {
+    contractCount: numberIn(booked ?? {}, 'count') + numberIn(cancelled ?? {}, 'count'),
+    tenantContractCount: numberIn(booked ?? {}, 'own') + numberIn(cancelled ?? {}, 'own'),
+    envelopesBytes: numberIn(booked ?? {}, 'bytes'),
   };
 }
 

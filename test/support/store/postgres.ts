@@ -63,10 +63,11 @@ export async function openPostgresServer({
     folder,
     makeDatabase: async () => {
       count += 1;
+      const name = `zos${count}`;
       const connection = await openConnection({ url: urlOf('postgres'), name: 'test' });
-      await connection.ask([{ text: `CREATE DATABASE zos${count}` }]);
+      await connection.ask([{ text: `CREATE DATABASE ${name}` }]);
       await connection.close();
-      return urlOf(`zos${count}`);
+      return urlOf(name);
     },
     start,
     stop,
