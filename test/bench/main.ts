@@ -5,6 +5,8 @@ import { buildEnvironment } from '../../boot/grid/release.ts';
 import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
 import { feedFigures } from './feed/figures.ts';
+import { figuresOfProof } from './record/proof.ts';
+import { figuresOfProven } from './record/proven.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOnGrid } from './on-grid.ts';
 import { figuresOfContracts } from './store/contracts.ts';
@@ -33,6 +35,8 @@ async function bench(): Promise<boolean> {
     ...ATTESTATION_FIGURES,
     ...feedFigures(),
     ...figuresOfContracts(),
+    ...figuresOfProof(),
+    ...figuresOfProven(),
   ];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);

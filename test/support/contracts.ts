@@ -33,7 +33,10 @@ export function makePerson(name: string): Person {
 }
 
 /** A good first version of a contract: one znet and one container of 64 MiB. */
-export function makeContract(tenant: Person, changes: Partial<Contract> = {}): Contract {
+export function makeContract(
+  tenant: Pick<Person, 'id'>,
+  changes: Partial<Contract> = {},
+): Contract {
   return {
     grid: GRID,
     id: null,
