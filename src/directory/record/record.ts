@@ -117,11 +117,12 @@ function openJudge(
   const judge = (): RefusedError | undefined => {
     const refusal = fork ?? refusalOf(policy, words);
     gate.set(refusal);
-    if (refusal !== undefined && refusal.code !== said) {
+    // Before each of them was asked nothing is wrong yet.
+    const isSettled = fork !== undefined || words.size === policy.witnesses.size;
+    if (refusal !== undefined && isSettled && refusal.code !== said) {
       log.error({ code: refusal.code, sentence: refusal.message }, 'record refuses writes');
     }
-    said = refusal?.code;
-    const isSettled = fork !== undefined || words.size === policy.witnesses.size;
+    said = isSettled ? refusal?.code : undefined;
     if (refusal === undefined || isSettled) seen.resolve();
     return refusal;
   };
