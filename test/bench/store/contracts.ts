@@ -61,18 +61,15 @@ async function measure(kind: StoreKind): Promise<number> {
 function bodyOf(ground: Ground, tenant: Signing, { at, nowMs }: { at: number; nowMs: number }) {
   const node = ground.nodes[at % ground.nodes.length];
   if (node === undefined) throw new Error('There is no node.');
-  const contract = makeContract(
-    { id: tenant.id, document: tenant.document, keys: undefined as never },
-    {
-      node: node.id,
-      offer: node.offerId,
-      nonce: freshNonce(),
-      resources: { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0 },
-      workloads: [],
-      notBeforeMs: nowMs - HOUR_MS,
-      notAfterMs: nowMs + HOUR_MS,
-    },
-  );
+  const contract = makeContract(tenant, {
+    node: node.id,
+    offer: node.offerId,
+    nonce: freshNonce(),
+    resources: { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0 },
+    workloads: [],
+    notBeforeMs: nowMs - HOUR_MS,
+    notAfterMs: nowMs + HOUR_MS,
+  });
   const signed = signQuickly('contract', contract, tenant.key);
   return JSON.stringify({ contract: signed, tenant: { chain: [tenant.document] } });
 }
