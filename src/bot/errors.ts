@@ -6,6 +6,7 @@ export class BotError extends ZosError<
   | 'USAGE'
   | 'FILE_UNREADABLE'
   | 'SECRET_UNREADABLE'
+  | 'PRICE_CHANGED'
   | 'FILE_INVALID'
   | 'HOME_DAMAGED'
   | 'HOME_UNWRITABLE'
@@ -61,6 +62,7 @@ const BOT_EXIT = {
   USAGE: EXIT.usage,
   FILE_UNREADABLE: EXIT.usage,
   SECRET_UNREADABLE: EXIT.usage,
+  PRICE_CHANGED: EXIT.refused,
   FILE_INVALID: EXIT.usage,
   HOME_DAMAGED: EXIT.failed,
   HOME_UNWRITABLE: EXIT.failed,

@@ -10,11 +10,12 @@ import { printImage } from './commands/image.ts';
 import { printLogs } from './commands/logs.ts';
 import { printNodes } from './capacity/nodes.ts';
 import type { NodesOptions } from './capacity/wish.ts';
+import { renew } from './commands/renew.ts';
 import { printStatus } from './commands/status.ts';
 import { deploymentJsonSchema } from './deployment/schema.ts';
 import { BotError, EXIT, exitCodeOf } from './errors.ts';
 import * as help from './commands/help.ts';
-import { addFarm } from './farm/program.ts';
+import { addFarm, durationOf } from './farm/program.ts';
 import { addIdentity } from './identity/program.ts';
 import type { Terminal } from './terminal.ts';
 import { addPhonebook } from './phonebook/program.ts';
@@ -102,6 +103,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   addIdentity(program, world);
   addFarm(program, world);
   addDeployments(program, world);
+  addRenew(program, world);
   addVerify(program, world, ended);
   addRecord(program, world);
   addPhonebook(program, world);
@@ -164,6 +166,19 @@ function addDeployments(program: Command, world: OpenWorld): void {
     .option('--out <file>', 'of a team: write what the next member has to sign')
     .action((id: string, options: { out?: string }) =>
       cancel(world(), { wanted: id, out: options.out }),
+    );
+}
+
+function addRenew(program: Command, world: OpenWorld): void {
+  program
+    .command('renew')
+    .argument('<id>', 'its name, or the first digits of its id')
+    .requiredOption('--for <duration>', 'how long from now, such as 24h', durationOf)
+    .description('let a deployment run on, as it is and at its price')
+    .option('--out <file>', 'of a team: write what the next member has to sign')
+    .addHelpText('after', help.RENEW)
+    .action((id: string, options: { for: number; out?: string }) =>
+      renew(world(), { wanted: id, durationMs: options.for, out: options.out }),
     );
 }
 

@@ -17,6 +17,7 @@ import {
   contractFor,
   joinNode,
   makeFarmer,
+  makeReceipt,
   openDirectory,
   signingOf,
 } from '../support/directory.ts';
@@ -40,7 +41,7 @@ function withSecret(node: { readonly id: string; readonly offerId: string }) {
       : workload,
   );
   const carried = contractFor(tenant, node, { workloads, body: body.digest });
-  return { id: contractDigest(carried.contract), carried, body };
+  return { id: contractDigest(carried.contract), carried, body, workloads };
 }
 
 async function refusalOf(run: Promise<unknown>): Promise<string> {
@@ -75,6 +76,30 @@ test('a private body comes with its contract, and is carried to its node and to 
   const shown = await client.contract(id);
   expect(shown.versions).toMatchObject([{ body: 'kept', erasure: null }]);
   expect(JSON.stringify(shown)).not.toContain(body.text);
+});
+
+test('the next version may name the body that is kept, and none that was erased', async () => {
+  await using directory = await openDirectory();
+  const node = await joinNode(directory, makeFarmer());
+  const { id, carried, body, workloads } = withSecret(node);
+  const { client, clock } = directory;
+  await client.submitContract({ ...carried, body: body.text });
+  const held = (version: number, seq: number, digest: string) =>
+    client.putReceipt(makeReceipt(node, id, { seq, version, digest, state: 'running' }));
+  await held(1, 1, id);
+  const next = (version: number, previous: string) => {
+    const grown = { id, version, previous, workloads, body: body.digest };
+    return contractFor(tenant, node, grown);
+  };
+  const second = next(2, id);
+  await client.submitContract(second);
+  await directory.settled();
+  const wants = await client.wants(signingOf(node, clock));
+  expect(wants?.contracts.map((it) => it.body)).toEqual([body.text, body.text]);
+  const digest = contractDigest(second.contract);
+  await held(2, 2, digest);
+  await client.eraseBody(erasureBy(tenant, id, body.digest));
+  expect(await refusalOf(client.submitContract(next(3, digest)))).toBe('BODY_MISSING');
 });
 
 test('its tenant erases it, and nobody else; the contract stays as it was signed', async () => {

@@ -130,6 +130,14 @@ containers stay on their nodes where they can, and only what changed is replaced
 The editor completes the file with the schema of \`zos schema\`.
 `;
 
+export const RENEW = `
+Example:
+  $ zos renew hello --for 7d
+
+Every contract of the deployment is signed again with a later end; its containers go on as they are.
+Secrets need not be given again. Where a node asks another price now, nothing is signed.
+`;
+
 export const LOGS = `
 Examples:
   $ zos logs hello/web

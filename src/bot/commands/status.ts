@@ -1,6 +1,6 @@
 import { containerAddress, znetIdOf } from '../../znet/address.ts';
 import { paint } from '../../lib/colour.ts';
-import { formatDuration } from '../../lib/units.ts';
+import { formatBytes, formatDuration } from '../../lib/units.ts';
 import { findDeployment, type FoundDeployment } from '../deployments.ts';
 import { type KnownContract, openBooks, openGrid } from '../grid.ts';
 import { readSelf } from '../store.ts';
@@ -88,7 +88,29 @@ function describe(
     table([[...heading, ...(hasReasons ? ['because'] : [])], ...containers]),
     '\n',
     table([['contract', 'node', 'version', 'state', 'ends', ''], ...contracts]),
+    ...usesOf(known),
   ].join('');
+}
+
+/** What its nodes signed that it used so far; nothing while none of them has said. */
+function usesOf(known: readonly KnownContract[]): string[] {
+  const rows = known.flatMap(({ contract, receipt }) => {
+    if (receipt?.meter === undefined) return [];
+    const { cpuMs, memoryMibSeconds, storageMibSeconds, receivedBytes, sentBytes } = receipt.meter;
+    const hours = (mibSeconds: number): string => (mibSeconds / 1024 / 3600).toFixed(2);
+    return [
+      [
+        shortId(contract.id),
+        formatDuration(cpuMs),
+        `${hours(memoryMibSeconds)} GiB h`,
+        `${hours(storageMibSeconds)} GiB h`,
+        formatBytes(receivedBytes),
+        formatBytes(sentBytes),
+      ],
+    ];
+  });
+  if (rows.length === 0) return [];
+  return ['\n', table([['used by', 'cpu', 'memory', 'storage', 'received', 'sent'], ...rows])];
 }
 
 function endOf(notAfterMs: number, nowMs: number): string {

@@ -104,7 +104,8 @@ function countOf(text: string): number {
   throw new InvalidArgumentError('Write a whole number from 1 to 1000.');
 }
 
-function durationOf(text: string): number {
+/** A duration out of an option; throws what commander tells people. */
+export function durationOf(text: string): number {
   const durationMs = parseDuration(text);
   if (durationMs !== undefined && durationMs > 0) return durationMs;
   throw new InvalidArgumentError('Write a duration such as 90m, 24h or 7d.');

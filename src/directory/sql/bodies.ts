@@ -1,3 +1,4 @@
+import { readBody } from '../../contract/checks/body.ts';
 import { ContractError, type SignedContract, type SignedErasure } from '../../contract/verify.ts';
 import { RefusedError } from '../errors.ts';
 import type { Carried } from '../store.ts';
@@ -5,7 +6,7 @@ import type { Transaction } from '../database/database.ts';
 import { one, run, type Row, type Work } from '../database/work.ts';
 import { recordOf } from '../record/append.ts';
 import { refuseOld } from '../identity/identities.ts';
-import { envelopeOf } from './rows.ts';
+import { envelopeOf, textIn } from './rows.ts';
 
 /**
  * Keeps a version's private body for its node. Who can read it here has sealed boxes and no key;
@@ -18,6 +19,25 @@ export function* keepBody(contract: SignedContract, body: string | undefined): W
      VALUES (:version, :contract, :digest, :body, NULL)`,
     { version: contract.digest, contract: contract.id, digest: contract.body, body },
   );
+}
+
+/**
+ * A contract with its private body: the one that came with it, or the same one that came with a
+ * version before, so that who only renews does not need the secrets again.
+ */
+export function* withBody(
+  contract: SignedContract,
+  body: string | undefined,
+): Work<{ readonly contract: SignedContract; readonly body: string | undefined }> {
+  if (contract.body === null || body !== undefined) return { contract, body };
+  const row = yield* one(
+    `SELECT body FROM bodies
+     WHERE contract = :contract AND digest = :digest AND body IS NOT NULL LIMIT 1`,
+    { contract: contract.id, digest: contract.body },
+  );
+  if (row === undefined) return { contract, body };
+  const kept = textIn(row, 'body');
+  return { contract: { ...contract, private: readBody(kept, contract.body) }, body: kept };
 }
 
 /** How a version's private body stands. */

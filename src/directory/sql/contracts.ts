@@ -27,7 +27,7 @@ import { termsVersionOf } from '../capacity/terms.ts';
 import { classIn } from '../attestation/proofs.ts';
 import type { Transaction } from '../database/database.ts';
 import { abreast, all, one, run, type Row, unheard, type Work } from '../database/work.ts';
-import { keepBody } from './bodies.ts';
+import { keepBody, withBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
 import { keepBundle, putIdentity } from '../identity/identities.ts';
 import { bookedIn, crowdOn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
@@ -44,12 +44,13 @@ type Admitted = AdmissionAnswer & { readonly isNew: boolean };
 
 /** Decides on a contract and books it, in the one transaction that this is called in. */
 export function* admitContract(transaction: Transaction, entry: Entry): Work<Admitted> {
-  const { value: contract, envelope } = entry.contract;
+  const { envelope } = entry.contract;
   const [due, found] = yield* abreast(dueBy(entry.nowMs), readBooks(entry));
   yield* carryOut(transaction, due, entry.nowMs);
   const { before, books } = due.length === 0 ? found : yield* readBooks(entry);
+  const { contract, body } = yield* withBody(entry.contract.value, entry.body);
   const text = JSON.stringify(envelope);
-  const bodyBytes = entry.body?.length ?? 0;
+  const bodyBytes = body?.length ?? 0;
   const lengthBytes = text.length + JSON.stringify(entry.tenant).length + bodyBytes;
   const isNew = decideAdmission(contract, lengthBytes, books) === 'append';
   const version: LifeVersion = {
@@ -71,7 +72,7 @@ export function* admitContract(transaction: Transaction, entry: Entry): Work<Adm
     yield* unheard(
       before === undefined ? insertContract(contract, life) : saveLife(contract, life),
       appendVersion({ contract, version, text, bundle }),
-      keepBody(contract, entry.body),
+      keepBody(contract, body),
     );
     // Its node hears of it once enough witnesses have seen it, and not before.
     transaction.record(recordOf(envelope, contract.node));

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { HOUR_MS } from '../../../src/lib/units.ts';
 import { type Bench, type Ran, zos } from '../support/captured-terminal.ts';
 import { startDirectory } from '../support/directory-process.ts';
 import { type JoinFile, startNode } from '../support/scripted-node.ts';
@@ -45,6 +46,8 @@ function filesWithMark(path: string): string[] {
     .filter((file) => forms.some((form) => readFileSync(file, 'latin1').includes(form)));
 }
 
+type Status = { contracts: { version: number; state: string; notAfterMs: number }[] };
+
 test('secrets go from file and environment to their node, and are seen nowhere between', async () => {
   await using directory = await startDirectory(join(folder, 'directory'));
   const bench: Bench = {
@@ -71,8 +74,21 @@ test('secrets go from file and environment to their node, and are seen nowhere b
     'web/token': TOKEN_MARK,
   });
   const first = JSON.parse(await run('status', 'vault', '--json')) as unknown;
+  // Renewed without the secrets at hand; the directory hands on the body that it keeps.
+  rmSync(key);
+  await run('renew', 'vault', '--for', '48h');
+  const renewed = JSON.parse(await run('status', 'vault', '--json')) as Status;
+  const [contract] = renewed.contracts;
+  expect(contract).toMatchObject({ version: 2, state: 'running' });
+  expect((contract?.notAfterMs ?? 0) - Date.now()).toBeGreaterThan(47 * HOUR_MS);
+  expect(node.secrets().size).toBe(2);
   // The same again: another body with the same boxes in it.
+  write('key.pem', FILE_MARK);
   await run('deploy', file);
+  // Nobody agrees to another price in passing.
+  await node.askFor({ computeHourMicros: 9, storageHourMicros: 0, networkMicros: 0 });
+  const dearer = await zos(bench, 'renew', 'vault', '--for', '48h', '--json');
+  expect(JSON.parse(dearer.err)).toMatchObject({ error: { code: 'PRICE_CHANGED' } });
   await run('cancel', 'vault');
   expect(said.at(-1)?.err).toContain('secrets erased');
   expect(JSON.stringify([first, said])).not.toMatch(new RegExp(MARKS.join('|'), 'u'));

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { FREE } from '../../../src/capacity/price.ts';
+import { FREE, type Prices } from '../../../src/capacity/price.ts';
 import { type Offer, offerSchema, resourcesOf } from '../../../src/capacity/spec.ts';
 import { bindingOf, openSecret, opensWith } from '../../../src/contract/checks/body.ts';
 import { signAnswer, verifyQuestion } from '../../../src/contract/question.ts';
@@ -35,6 +35,8 @@ export type ScriptedNode = AsyncDisposable & {
   readonly id: string;
   /** Every secret of the contracts that it holds, opened, by `<container>/<name>`. */
   readonly secrets: () => ReadonlyMap<string, string>;
+  /** Makes another offer, at these prices. */
+  readonly askFor: (prices: Prices) => Promise<void>;
 };
 
 export type NodeWish = {
@@ -104,6 +106,10 @@ export async function startNode(wish: NodeWish): Promise<ScriptedNode> {
   return {
     id,
     secrets: () => agent.secrets(),
+    askFor: async (prices) => {
+      const next = signEnvelope('offer', { ...offer, version: 2, prices }, keys.signing);
+      await client.registerNode({ identity: document, token, farmer, offer: next });
+    },
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await running;
