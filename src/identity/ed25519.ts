@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import nacl from 'tweetnacl';
 
 export const PUBLIC_KEY_BYTES = 32;
@@ -26,9 +26,20 @@ export function isValidSignature(claim: SignatureClaim, engine: Engine = DEFAULT
   return ENGINES[engine](claim);
 }
 
-/** Signs with a 64-byte tweetnacl secret key (seed, then public key). */
-export function signMessage(message: Uint8Array, secretKey: Uint8Array): Uint8Array {
-  return nacl.sign.detached(message, secretKey);
+/**
+ * Signs with a 64-byte secret key (seed, then public key). Ed25519 is deterministic (RFC 8032
+ * section 5.1.6), so either engine makes the same bytes; Node's is a hundred times as fast.
+ */
+export function signMessage(
+  message: Uint8Array,
+  secretKey: Uint8Array,
+  engine: Engine = DEFAULT_ENGINE,
+): Uint8Array {
+  if (engine === 'tweetnacl') return nacl.sign.detached(message, secretKey);
+  const der = Buffer.concat([PKCS8_PREFIX, secretKey.subarray(0, 32)]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  der.fill(0);
+  return new Uint8Array(sign(null, message, key));
 }
 
 /** 2^255 - 19, the field's prime, and L, the order of the base point (RFC 8032 section 5.1). */
@@ -65,6 +76,9 @@ function littleEndian(bytes: Uint8Array): bigint {
  * The ASN.1 that stands before a raw Ed25519 key in a SubjectPublicKeyInfo (RFC 8410 section 4).
  */
 const SPKI_PREFIX = Uint8Array.from([48, 42, 48, 5, 6, 3, 43, 101, 112, 3, 33, 0]);
+
+/** The ASN.1 that stands before a seed in a private key's PKCS #8 (RFC 8410 section 7). */
+const PKCS8_PREFIX = Uint8Array.from([48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32]);
 
 const ENGINES = {
   node: ({ publicKey, message, signature }) => {

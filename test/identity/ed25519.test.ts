@@ -93,6 +93,16 @@ test.each(SMALL_ORDER)('the small-order key %s signs nothing', (hex, message) =>
   for (const engine of engines) expect(isValidSignature(claim, engine)).toBe(false);
 });
 
+test('both engines sign with the same bytes, whatever the message', () => {
+  for (const lengthBytes of [0, 1, 63, 64, 65, 1000]) {
+    const { publicKey, secretKey } = nacl.sign.keyPair();
+    const message = nacl.randomBytes(lengthBytes);
+    const signature = signMessage(message, secretKey, 'node');
+    expect(signature).toEqual(signMessage(message, secretKey, 'tweetnacl'));
+    expect(isValidSignature({ publicKey, message, signature })).toBe(true);
+  }
+});
+
 test('lengths that are wrong are refused and nothing throws', () => {
   for (const length of [0, 1, 31, 33, 64]) {
     const claim = {

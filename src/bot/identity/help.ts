@@ -13,8 +13,8 @@ Example:
   $ zos identity rotate
 
 Every key that this machine holds is replaced by a new one. Your id stays, the recovery words stay,
-and what the old keys signed runs on; from now on they sign nothing new. Read your messages first: those
-that were sealed to the old key open no more.
+and what the old keys signed runs on; from now on they sign nothing new. Read your messages first:
+those that were sealed to the old key open no more.
 `;
 
 export const IDENTITY_DEVICE = `
