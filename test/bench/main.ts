@@ -8,6 +8,7 @@ import { feedFigures } from './feed/figures.ts';
 import { figuresOfProof } from './record/proof.ts';
 import { figuresOfProven } from './record/proven.ts';
 import { see, type Seen, tableOf } from './figure.ts';
+import { figuresOfWitness } from './record/witness.ts';
 import { figuresOnGrid } from './on-grid.ts';
 import { figuresOfContracts } from './store/contracts.ts';
 import { figuresOnUefi } from './on-uefi.ts';
@@ -37,6 +38,7 @@ async function bench(): Promise<boolean> {
     ...figuresOfContracts(),
     ...figuresOfProof(),
     ...figuresOfProven(),
+    ...figuresOfWitness(),
   ];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);
