@@ -229,7 +229,8 @@ test('a second version books the greater of both until its node takes it', async
   await client.submitContract(second);
   expect((await client.node(node.id)).used).toMatchObject({ cpuMillis: 500, memoryBytes: GiB });
   expect((await client.wants(signingOf(node, clock)))?.contracts).toMatchObject([first, second]);
-  await client.putReceipt(makeReceipt(node, id, { seq: 2, version: 2, state: 'running' }));
+  const about = { version: 2, digest: contractDigest(second.contract) };
+  await client.putReceipt(makeReceipt(node, id, { seq: 2, ...about, state: 'running' }));
   expect((await client.node(node.id)).used).toMatchObject({ cpuMillis: 100, memoryBytes: GiB });
   expect((await client.wants(signingOf(node, clock)))?.contracts).toMatchObject([second]);
   const states = (await client.contract(id)).versions.map(({ state }) => state);

@@ -174,9 +174,13 @@ test('what was sent again is known; another of its version, or an older one, is 
   expect(await verdict(client.submitContract(next({ previous: 'ab'.repeat(32) })))).toBe(
     'VERSION_GAP',
   );
-  expect(await verdict(client.submitContract(next()))).toBe('taken');
+  const second = next();
+  expect(await verdict(client.submitContract(second))).toBe('taken');
   expect(await verdict(client.submitContract(next()))).toBe('VERSION_FORKED');
-  await client.putReceipt(makeReceipt(node, digest, { seq: 2, version: 2 }));
+  const mistaken = makeReceipt(node, digest, { seq: 2, version: 2 });
+  expect(await verdict(client.putReceipt(mistaken))).toBe('CONTRACT_UNKNOWN');
+  const named = contractDigest(second.contract);
+  await client.putReceipt(makeReceipt(node, digest, { seq: 2, version: 2, digest: named }));
   expect(await verdict(client.submitContract(first))).toBe('VERSION_OLD');
 });
 

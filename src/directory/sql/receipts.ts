@@ -65,12 +65,12 @@ export function* putReceipt(
   yield* putZnetEnds(transaction, { contract: receipt.contract, node: receipt.node, ends });
 }
 
-/** The newest version of that number: one that was dropped may have left its number to another. */
-function* versionOf({ contract, version }: Receipt): Work<LifeVersion | undefined> {
+/** By its digest: a version that was dropped may have left its number to another. */
+function* versionOf({ contract, version, digest }: Receipt): Work<LifeVersion | undefined> {
   const row = yield* one(
-    `SELECT life_version FROM versions WHERE contract = :contract AND version = :version
-     ORDER BY seq DESC LIMIT 1`,
-    { contract, version },
+    `SELECT life_version FROM versions
+     WHERE digest = :digest AND contract = :contract AND version = :version`,
+    { digest, contract, version },
   );
   return row === undefined ? undefined : (jsonIn(row, 'life_version') as LifeVersion);
 }
