@@ -14,6 +14,7 @@ await import('../feed/wants.test.ts');
 await import('../flow.test.ts');
 await import('../http.test.ts');
 await import('../http/connections.test.ts');
+await import('../identity/identities.test.ts');
 await import('../metrics/metrics.test.ts');
 await import('../phonebook/mailboxes.test.ts');
 await import('../phonebook/names.test.ts');
