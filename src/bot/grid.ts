@@ -42,6 +42,8 @@ export type KnownNode = {
   readonly used: Resources;
   /** As the directory counted its signed signs of life. */
   readonly uptime: NodeAnswer['uptime'];
+  /** What the directory measured last. */
+  readonly measured: NodeAnswer['measured'];
 };
 
 /** A node whose documents do not hold: it is shown, and never used. */
@@ -119,7 +121,7 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
   const heartbeat =
     said.heartbeat === null ? null : verifyHeartbeat(said.heartbeat.envelope, identity, grid);
   const isFresh = heartbeat !== null && nowMs - heartbeat.atMs < ONLINE_MS_MAX;
-  const { farm, location, state, used, uptime } = said;
+  const { farm, location, state, used, uptime, measured } = said;
   const proof = said.proof?.offerId === offer.id ? said.proof : null;
   const isProven = proof !== null && proof.isProven && nowMs < proof.untilMs;
   return {
@@ -134,6 +136,7 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
     state,
     used,
     uptime,
+    measured,
   };
 }
 

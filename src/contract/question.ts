@@ -20,6 +20,8 @@ export class QuestionError extends ZosError<
 
 /** The most of a log that one answer holds; the newest end of it. */
 export const ANSWER_BYTES_MAX = 64 * KiB;
+/** The most that a node shows of what it filled for a measurement. */
+const MEASURED_BYTES_MAX = 140 * KiB;
 /** How long a question may be under way; an old one is not answered again. */
 export const QUESTION_AGE_MS_MAX = 5 * MINUTE_MS;
 
@@ -69,7 +71,8 @@ export function questionId(envelope: Envelope): string {
 
 /** The newest bytes of `plain`, sealed so that only the asker reads them, signed by the node. */
 export function signAnswer(question: AskedQuestion, plain: Uint8Array, signer: Signer): Envelope {
-  const tail = plain.subarray(Math.max(0, plain.length - ANSWER_BYTES_MAX));
+  const most = question.ask === 'measure' ? MEASURED_BYTES_MAX : ANSWER_BYTES_MAX;
+  const tail = plain.subarray(Math.max(0, plain.length - most));
   const sealed = toBase64(sealTo(question.sealingKey, tail));
   const { grid, node, id } = question;
   return signEnvelope('answer', answerSchema.parse({ grid, node, question: id, sealed }), signer);

@@ -7,6 +7,7 @@ import {
   resourcesSchema,
 } from '../capacity/spec.ts';
 import { pricesSchema } from '../capacity/price.ts';
+import { taskSchema } from '../capacity/measured/spec.ts';
 import { credentialSchema } from '../attestation/spec.ts';
 import { containerSchema } from '../container/spec.ts';
 import { idSchema } from '../identity/document.ts';
@@ -90,6 +91,8 @@ export const questionSchema = z.discriminatedUnion('ask', [
     workload: z.string().max(32),
   }),
   z.strictObject({ ...asked, ask: z.literal('attest'), credential: credentialSchema }),
+  /** By the directory alone: what the node has, measured. */
+  z.strictObject({ ...asked, ask: z.literal('measure'), task: taskSchema }),
 ]);
 export type Question = z.infer<typeof questionSchema>;
 

@@ -10,6 +10,7 @@ import { utf8 } from '../lib/bytes.ts';
 import { sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import { formatNoteKey, noteKeyOf } from '../record/note.ts';
+import { openMeasurer } from './capacity/measurer.ts';
 import { openProver } from './attestation/prover.ts';
 import { makeBuckets } from './buckets.ts';
 import { StartError } from './errors.ts';
@@ -195,6 +196,7 @@ async function start(): Promise<void> {
   const prover = openProver({ grid, own, store, measurements: measurementsOf(store), nowMs, log });
   const shown = { grid, own, trustedRoot, store, record };
   const metrics = openMetrics();
+  const measurer = openMeasurer({ grid, own, store, nowMs, chance: Math.random, log });
   const directory = { ...shown, notifier, metrics, byIdentity, prover, nowMs, log };
   const app = await makeServer({ directory, byAddress, requestDeadlineMs: 10 * SECOND_MS });
   resources.defer(async () => app.close());
@@ -216,7 +218,7 @@ async function start(): Promise<void> {
       ? undefined
       : await listen(metricsAddress, async () => listenForMetrics(metrics, metricsAddress));
   if (measured !== undefined) resources.use(measured);
-  void prover.run(ending.signal);
+  for (const worker of [prover, measurer]) void worker.run(ending.signal);
   if (options.wish.witnesses.length === 0) log.warn({}, 'no witness: nobody sees this record');
   const end = Promise.withResolvers<string>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(name));

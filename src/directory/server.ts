@@ -18,7 +18,7 @@ import {
   refuseOn,
 } from './http/connections.ts';
 import { RefusedError, statusOf } from './errors.ts';
-import { addCapacityRoutes } from './capacity/routes.ts';
+import { addCapacityRoutes, addSampleRoutes } from './capacity/routes.ts';
 import { addMailboxRoutes, addNameRoutes } from './phonebook/routes.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { type App, type Directory, tooMany } from './routes/app.ts';
@@ -130,6 +130,7 @@ function addRoutes(app: App, directory: Directory): void {
   addFarmRoutes(app, directory);
   addNodeRoutes(app, directory);
   addCapacityRoutes(app, directory);
+  addSampleRoutes(app, directory);
   addFeedRoutes(app, directory);
   addContractRoutes(app, directory);
   addReceiptRoutes(app, directory);

@@ -1,10 +1,12 @@
 import type { Floor } from '../artifact/release/floor.ts';
+import type { Measurement } from '../capacity/measured/spec.ts';
 import type { CapacityWish } from '../capacity/search.ts';
 import type { Feature, NodeClass, Offer } from '../capacity/spec.ts';
 import type { VerifiedTerms } from '../capacity/farm/terms.ts';
 import type { AskedQuestion } from '../contract/question.ts';
 import type { Heartbeat, Receipt } from '../contract/receipt.ts';
-import type { Answer } from '../contract/spec.ts';
+import type { Answer, Question } from '../contract/spec.ts';
+import type { DueWish } from './capacity/measurements.ts';
 import type { SignedCancellation, SignedContract, SignedErasure } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { IdentityBundle } from '../identity/bundle.ts';
@@ -85,6 +87,10 @@ export type Store = {
   ) => Promise<void>;
   readonly farms: (page: Page) => Promise<PageOf<FarmAnswer>>;
 
+  readonly putMeasurement: (measurement: Carried<Measurement>) => Promise<void>;
+  /** Nodes that it is time to measure, each given away once. */
+  readonly claimDue: (wish: DueWish) => Promise<string[]>;
+  readonly openQuestion: (id: string, nowMs: number) => Promise<Question | undefined>;
   readonly farm: (id: string) => Promise<FarmAnswer | undefined>;
   readonly putTerms: (terms: Carried<VerifiedTerms>, farmer: IdentityBundle) => Promise<void>;
   /** The joined nodes that have what is asked for. */

@@ -46,6 +46,7 @@ export type PayloadKind =
   | 'boot-answer'
   | 'update-policy'
   | 'farm-terms'
+  | 'measurement'
   | 'turn'
   | 'turn-answer'
   | 'name'

@@ -58,6 +58,8 @@ export type AgentParts = {
   readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
   readonly readLogTail: (id: string) => Promise<Uint8Array>;
   readonly attest: QuestionParts['attest'];
+  /** Answers the directory's challenges; `held` is what contracts have of the node. */
+  readonly openMeasure: (held: Holdings['held']) => QuestionParts['measure'];
   readonly nextSeq: (nowMs: number) => Promise<number>;
   readonly life: ReportParts['life'];
   /** Writes down which release this boot took, on disk and TPM, once the directory knows us. */
@@ -270,11 +272,13 @@ function feedOf({ grid, self, directory, clock }: AgentParts): Feed {
 
 function openAnswers(parts: AgentParts, { held }: Holdings): (wants: Wants) => Promise<void> {
   const { grid, self, directory, readLogTail, attest } = parts;
+  const measure = parts.openMeasure(held);
   return openQuestions({
     grid,
     held,
     readLogTail,
     attest,
+    measure,
     onBad: tellers(parts).onBad,
     node: self.identity.id,
     signer: self.keys.signing,

@@ -4,9 +4,7 @@ import { freemem, totalmem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { observeBoot } from '../capacity/observe-boot.ts';
 import type { BootRecord } from '../artifact/spec.ts';
-import { observeInventory } from '../capacity/observe.ts';
 import { NO_TERMS } from '../capacity/farm/terms.ts';
-import { capacityOf, featuresOf, hardwareOf } from '../capacity/status.ts';
 import { containerDriver } from '../container/apply.ts';
 import type { OpenSecret } from '../container/apply-secrets.ts';
 import { openSecret } from '../contract/checks/body.ts';
@@ -32,7 +30,9 @@ import { type Directory, openDirectory } from './bringup/directory.ts';
 import { firewallDriver } from './bringup/firewall.ts';
 import { openSelf, type Self } from './bringup/identity.ts';
 import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
-import { openOffer, type OfferContent } from './capacity/offer.ts';
+import { countCapacity } from './capacity/content.ts';
+import { openMachineMeasure } from './capacity/limits.ts';
+import { openOffer, type OfferHolder } from './capacity/offer.ts';
 import { openTerms } from './capacity/terms.ts';
 import { openFloor } from './boot/floor.ts';
 import { countStart, openClock } from './boot/start.ts';
@@ -106,13 +106,14 @@ async function gather(ground: Ground): Promise<AgentParts> {
   console.reached('class', own.because === '' ? own.class : `${own.class}: ${own.because}`);
   const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
   const { token, farmer } = boot.media;
+  const online = directoryOf(ground);
   const { policy, terms } = await openWords(ground, folder);
   const offer = await openOffer(
     {
       path: `${folder}/offer.json`,
       self: self.identity,
       signer: self.keys.signing,
-      content: await countCapacity(ground, self, own),
+      content: await countCapacity({ grid, node: self.identity.id, disk, own }),
     },
     terms.current() ?? NO_TERMS,
   );
@@ -132,8 +133,9 @@ async function gather(ground: Ground): Promise<AgentParts> {
     offer,
     terms,
     attest: own.attest,
+    openMeasure: measureOf(ground, { directory: online, offer }),
     registration: { identity: self.document, token, farmer },
-    directory: directoryOf(ground),
+    directory: online,
     directoryId: directory.identity,
     ...(await keptIn(folder)),
     record: await recordOf(boot, folder),
@@ -191,21 +193,21 @@ async function recordOf({ grid }: BootFiles, folder: string): Promise<AgentParts
   return { policy, store: await openRecordStore(`${folder}/record`) };
 }
 
-async function countCapacity(
-  { boot, disk }: Ground,
-  self: Self,
-  own: OwnClass,
-): Promise<OfferContent> {
-  const inventory = await observeInventory(disk.path === null ? null : disk.disk);
-  return {
-    grid: boot.grid.grid,
-    node: self.identity.id,
-    capacity: capacityOf(inventory),
-    class: own.class,
-    endorsement: own.endorsement,
-    features: featuresOf(inventory, own.endorsement !== null),
-    hardware: hardwareOf(inventory),
-  };
+type Measured = { readonly directory: Directory; readonly offer: OfferHolder };
+
+function measureOf({ boot, disk, ending }: Ground, { directory, offer }: Measured) {
+  return (held: Parameters<AgentParts['openMeasure']>[0]) =>
+    openMachineMeasure(
+      {
+        directory: boot.grid.directory.identity,
+        url: directory.url,
+        total: offer.total,
+        processors: offer.current().offer.capacity.cru,
+        diskFolder: disk.path,
+        signal: ending.signal,
+      },
+      held,
+    );
 }
 
 function nodeFolder({ path }: DataDisk): string {

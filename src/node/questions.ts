@@ -24,6 +24,8 @@ export type QuestionParts = {
   readonly readLogTail: (id: string) => Promise<Uint8Array>;
   /** The TPM's evidence for this question; throws where there is no TPM to ask. */
   readonly attest: (question: Asked<'attest'>) => Promise<Uint8Array>;
+  /** What the node has, shown to the directory and to nobody else. */
+  readonly measure: (question: Asked<'measure'>) => Promise<Uint8Array>;
   readonly send: (answer: Envelope) => Promise<void>;
   readonly onBad: (what: string, error: unknown) => void;
 };
@@ -36,12 +38,28 @@ export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<v
     const id = sha256Hex(untrustedPayload(carried.question, 'question'));
     if (answered.has(id)) return;
     const question = verifyQuestion(carried, { grid, node, nowMs: clock() });
+    if (question.ask === 'measure') {
+      // It takes its time, and nothing else waits for it.
+      remember(id);
+      void measure(question);
+      return;
+    }
     const plain =
       question.ask === 'attest' ? await parts.attest(question) : await readLog(question);
     await parts.send(signAnswer(question, plain, signer));
+    remember(id);
+  };
+  const remember = (id: string): void => {
     answered.add(id);
     const [oldest] = answered;
     if (answered.size > ANSWERED_MAX && oldest !== undefined) answered.delete(oldest);
+  };
+  const measure = async (question: Asked<'measure'>): Promise<void> => {
+    try {
+      await parts.send(signAnswer(question, await parts.measure(question), parts.signer));
+    } catch (error) {
+      parts.onBad('measurement', error);
+    }
   };
   const readLog = async (question: Asked<'logs'>): Promise<Uint8Array> => {
     const contract = parts.held.get(question.contract);

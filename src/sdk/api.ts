@@ -8,6 +8,7 @@ import {
   FEATURES,
   resourcesSchema,
 } from '../capacity/spec.ts';
+import { measurementSchema } from '../capacity/measured/spec.ts';
 import { locationSchema } from '../capacity/farm/terms.ts';
 import { countrySchema } from '../capacity/farm/countries.ts';
 import { bodySchema } from '../contract/checks/body.ts';
@@ -208,6 +209,8 @@ export const nodeAnswer = registrationAnswer.extend({
    * life, in which nobody did and it signs that it was up, and in which the directory was there.
    */
   uptime: z.object({ heard: z.int(), said: z.int(), windows: z.int() }).nullable(),
+  /** What it showed that it has, as the directory measured it last and put on the record. */
+  measured: z.object({ envelope: envelopeSchema, payload: measurementSchema }).nullable(),
   heartbeat: z
     .object({ lastSeenMs: z.int(), envelope: envelopeSchema, payload: heartbeatSchema })
     .nullable(),

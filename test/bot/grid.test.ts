@@ -70,6 +70,7 @@ function nodeSaid(over: Partial<NodeAnswer> = {}): NodeAnswer {
     used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
     proof: null,
     uptime: null,
+    measured: null,
     heartbeat: heartbeatOf(node),
     ...over,
   };

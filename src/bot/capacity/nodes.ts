@@ -19,6 +19,7 @@ const HEADING = [
   'price',
   'place',
   'uptime',
+  'measured',
   'class',
   'proven',
   'seen',
@@ -63,6 +64,7 @@ function rowOf(node: KnownNode, nowMs: number): string[] {
     priceOf(offer.prices),
     node.location?.country ?? '-',
     uptimeOf(node),
+    measuredOf(node, nowMs),
     plain(offer.class),
     provenIn(node, nowMs),
     heartbeat === null ? 'never' : `${formatDuration(Math.max(0, nowMs - heartbeat.atMs))} ago`,
@@ -89,6 +91,22 @@ function uptimeOf({ uptime }: KnownNode): string {
   const { heard, said, windows } = uptime;
   const percent = (count: number): string => (Math.floor((count / windows) * 1000) / 10).toFixed(1);
   return said === 0 ? `${percent(heard)} %` : `${percent(heard)} (${percent(heard + said)}) %`;
+}
+
+/** What the node showed that it has, and how long ago; what it did not show is only claimed. */
+function measuredOf({ measured }: KnownNode, nowMs: number): string {
+  if (measured === null) return 'not yet';
+  const { because, memoryBytes, diskBytes, roundsPerSecond, bytesPerSecond, atMs } =
+    measured.payload;
+  const ago = `${formatDuration(Math.max(0, nowMs - atMs))} ago`;
+  if (because !== '') return `failed ${ago}: ${plain(because.split(':')[0] ?? '')}`;
+  const parts = [
+    `${formatBytes(memoryBytes)} memory`,
+    `${formatBytes(diskBytes)} disk`,
+    `${((roundsPerSecond ?? 0) / 1e6).toFixed(1)} M rounds/s`,
+    `${(((bytesPerSecond ?? 0) * 8) / 1e6).toFixed(0)} Mbit/s`,
+  ];
+  return `${parts.join(', ')}, ${ago}`;
 }
 
 function units(micros: number): string {
@@ -158,6 +176,7 @@ function valueOf(node: KnownNode): unknown {
     security: heartbeat?.security ?? null,
     location: node.location,
     uptime: node.uptime,
+    measured: node.measured?.payload ?? null,
     prices: offer.prices,
     features: offer.features,
     capacity,

@@ -1,3 +1,4 @@
+import type { Measurement } from '../../capacity/measured/spec.ts';
 import { featureBits, unitMillis } from '../../capacity/search.ts';
 import type { Capacity } from '../../capacity/spec.ts';
 import type { Location } from '../../capacity/farm/terms.ts';
@@ -19,12 +20,14 @@ const UPTIME = `(SELECT CAST(SUM(u.heard) AS BIGINT) FROM uptime u WHERE u.seq =
 /** Everything about the nodes of the rows that `picked` names, in one read. */
 function nodesIn(picked: string): string {
   return `SELECT n.*, i.envelope AS identity, h.last_seen_ms, h.payload, h.envelope, p.proof,
+      m.envelope AS measured, m.measurement,
       t.location, c.cpu_millis - c.free_cpu_millis AS used_cpu_millis,
       c.memory_bytes - c.free_memory_bytes AS used_memory_bytes,
       c.ssd_bytes - c.free_ssd_bytes AS used_ssd_bytes, ${UPTIME}
     FROM (${picked}) c JOIN nodes n ON n.seq = c.seq JOIN identities i ON i.id = n.id
     LEFT JOIN heartbeats h ON h.node = n.id LEFT JOIN proofs p ON p.node = n.id
-    LEFT JOIN farm_terms t ON t.farm = n.farm ORDER BY c.seq`;
+    LEFT JOIN measurements m ON m.node = n.id LEFT JOIN farm_terms t ON t.farm = n.farm
+    ORDER BY c.seq`;
 }
 
 /** One node as everybody sees it. */
@@ -108,6 +111,13 @@ function nodeIn(row: Row): NodeAnswer {
     },
     proof: proofIn(row),
     uptime: uptimeIn(row),
+    measured:
+      row['measured'] === null
+        ? null
+        : {
+            envelope: envelopeIn(row, 'measured'),
+            payload: jsonIn(row, 'measurement') as Measurement,
+          },
     heartbeat:
       row['payload'] === null
         ? null

@@ -100,8 +100,16 @@ CREATE TABLE capacity (
   network_price INTEGER NOT NULL,
   features INTEGER NOT NULL,
   online_until_ms INTEGER NOT NULL,
-  since_day INTEGER
+  since_day INTEGER,
+  measure_at_ms INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX capacity_by_measuring ON capacity (measure_at_ms);
+
+CREATE TABLE measurements (
+  node TEXT PRIMARY KEY,
+  measurement TEXT NOT NULL,
+  envelope TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE uptime (
   seq INTEGER NOT NULL,
   day INTEGER NOT NULL,

@@ -263,6 +263,7 @@ class Agent {
       await client.putAnswer(signAnswer(question, evidence, keys.signing));
       return;
     }
+    if (question.ask !== 'logs') return;
     const held = this.#held.get(question.contract);
     if (held?.tenant !== question.tenant) return;
     await client.putAnswer(signAnswer(question, utf8(wish.log ?? ''), keys.signing));

@@ -11,6 +11,9 @@ import type { OwnClass } from '../../../src/node/bringup/attestation.ts';
 import { openConsole } from '../../../src/node/bringup/console.ts';
 import { openDirectory } from '../../../src/node/bringup/directory.ts';
 import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
+import { openMeasure } from '../../../src/node/capacity/measure.ts';
+import { fetchBytes } from '../../../src/host/http.ts';
+import { MiB } from '../../../src/lib/units.ts';
 import { type OfferHolder, openOffer, type SignedOffer } from '../../../src/node/capacity/offer.ts';
 import { openTerms, type TermsHolder } from '../../../src/node/capacity/terms.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
@@ -151,6 +154,7 @@ async function partsOf({ wish, kept, self, terms, offer, lines }: Ground): Promi
     terms,
     offer: { ...offer, total: wish.total ?? offer.total },
     attest: (wish.own ?? NO_TPM).attest,
+    openMeasure: () => measureOf(directory, folder),
     registration: {
       identity: self.document,
       token,
@@ -205,6 +209,24 @@ async function recordOf(
 ): Promise<AgentParts['record']> {
   const store = await openRecordStore(`${folder}/record`);
   return { policy: parsePolicy(utf8(record.policy)), store };
+}
+
+/** Real challenges, of little memory and disk, whatever else runs on the machine of tests. */
+function measureOf({ own, url }: AgentWish['directory'], folder: string) {
+  return openMeasure({
+    directory: own.id,
+    limits: async () => ({ memoryBytes: MiB, diskBytes: MiB / 2 }),
+    diskPath: `${folder}/measured.plot`,
+    processors: 2,
+    isIdle: () => true,
+    steady: () => performance.now(),
+    sleep: async (ms) => void (await pause(ms)),
+    fetchSample: async (question, sampleBytes) =>
+      fetchBytes({
+        url: `${url}/v1/measurements/${question}/sample`,
+        bytesMax: sampleBytes,
+      }),
+  });
 }
 
 /** A clock that runs, off by as much as told, until it is set. */

@@ -187,6 +187,7 @@ function nodeAnswer(node: Person, record: RecordSeen, atMs: number): NodeAnswer 
     farm: null,
     location: null,
     uptime: null,
+    measured: null,
     identity: node.document,
     offer,
     offerId: sha256Hex(fromBase64(offer.payload) ?? new Uint8Array()),
