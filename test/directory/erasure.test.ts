@@ -1,18 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { encodeBody, sealSecret, secretKey } from '../../src/contract/checks/body.ts';
-import { contractDigest, signErasure } from '../../src/contract/sign.ts';
+import { expect, test } from 'vitest';
+import { encodeBody } from '../../src/contract/checks/body.ts';
+import { contractDigest } from '../../src/contract/sign.ts';
 import { policyOf } from '../../src/directory/record/policy.ts';
 import { fetchBytes } from '../../src/host/http.ts';
 import { untrustedPayload } from '../../src/identity/envelope.ts';
-import { makeSecretKeys } from '../../src/identity/keys.ts';
-import { textOf, utf8 } from '../../src/lib/bytes.ts';
+import { textOf } from '../../src/lib/bytes.ts';
 import { codeOf } from '../../src/lib/errors.ts';
 import { entryOf, leafHashOf } from '../../src/record/entry.ts';
 import { verifyTlogProof } from '../../src/record/verify.ts';
-import { GRID, makeContract, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
+import { makePerson } from '../support/contracts.ts';
+import { erasureBy, tenant, withSecret } from '../support/contract/secret.ts';
 import {
   contractFor,
   joinNode,
@@ -23,42 +20,8 @@ import {
 } from '../support/directory.ts';
 import { verdict } from '../support/record/signers.ts';
 
-const tenant = makePerson('tenant');
-
-/** A contract whose container takes one sealed secret, with the body that it names. */
-function withSecret(node: { readonly id: string; readonly offerId: string }) {
-  const place = { grid: GRID, tenant: tenant.id, node: node.id, container: 'web', name: 'db' };
-  const sealed = sealSecret({
-    ...place,
-    recipientKey: makeSecretKeys().sealing.publicKey,
-    value: utf8('hunter2'),
-    sealerSecret: tenant.keys.sealing.secretKey,
-  });
-  const body = encodeBody({ salt: '5a'.repeat(32), secrets: { [secretKey(place)]: sealed } });
-  const workloads = makeContract(tenant).workloads.map((workload) =>
-    workload.kind === 'container'
-      ? { ...workload, secrets: [{ name: 'db', env: null }] }
-      : workload,
-  );
-  const carried = contractFor(tenant, node, { workloads, body: body.digest });
-  return { id: contractDigest(carried.contract), carried, body, workloads };
-}
-
 async function refusalOf(run: Promise<unknown>): Promise<string> {
   return run.then(() => 'taken', codeOf);
-}
-
-function erasureBy(person: Person, contract: string, body: string) {
-  const wish = { grid: GRID, tenant: person.id, contract, body, atMs: NOW_MS };
-  return { erasure: signErasure(wish, person.keys.signing), tenant: person.document };
-}
-
-/** Every file of the directory that holds a text. */
-function filesWith(folder: string, text: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .filter((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1').includes(text))
-    .map(({ name }) => name);
 }
 
 test('a private body comes with its contract, and is carried to its node and to nobody else', async () => {
@@ -136,22 +99,6 @@ test('its tenant erases it, and nobody else; the contract stays as it was signed
   expect(left).toBeDefined();
   expect(left).not.toHaveProperty('body');
   await directory[Symbol.asyncDispose]();
-});
-
-test('what was erased is in no file of the directory any more', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'zos-erasure-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const directory = await openDirectory({ folder });
-  const node = await joinNode(directory, makeFarmer());
-  const { id, carried, body } = withSecret(node);
-  await directory.client.submitContract({ ...carried, body: body.text });
-  // What is written goes into the journal beside the database first.
-  expect(filesWith(folder, body.text).length).toBeGreaterThan(0);
-  await directory.client.eraseBody(erasureBy(tenant, id, body.digest));
-  await directory.settled();
-  await directory[Symbol.asyncDispose]();
-  expect(filesWith(folder, 'CREATE TABLE')).toEqual(['directory.sqlite']);
-  expect(filesWith(folder, body.text)).toEqual([]);
 });
 
 test('the record still proves a contract whose private body was erased, and the erasure too', async () => {

@@ -9,12 +9,14 @@ beforeAll(async () => {
 afterAll(async () => server[Symbol.asyncDispose](), 60_000);
 
 await import('../booking.test.ts');
+await import('../erasure.test.ts');
 await import('../feed/feeds.test.ts');
 await import('../feed/wants.test.ts');
 await import('../flow.test.ts');
 await import('../http.test.ts');
 await import('../http/connections.test.ts');
 await import('../identity/identities.test.ts');
+await import('../meters.test.ts');
 await import('../metrics/metrics.test.ts');
 await import('../phonebook/mailboxes.test.ts');
 await import('../phonebook/names.test.ts');
