@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KiB, SECOND_MS } from '../../../src/lib/units.ts';
 import { openClient } from '../../../src/sdk/index.ts';
 import { startDirectory } from '../../bot/support/directory-process.ts';
+import { openPostgresServer } from '../../support/store/postgres.ts';
 import { type Figure, percentile } from '../figure.ts';
 import {
   makeQuickly,
@@ -30,18 +31,23 @@ type Seen = { readonly connectionKiB: number; readonly pushMs: number };
 
 /** What one directory process carries: so many nodes that hold their feed open. */
 export function feedFigures(): Figure[] {
+  return [...figuresOn('sqlite'), ...figuresOn('postgres')];
+}
+
+function figuresOn(store: 'sqlite' | 'postgres'): Figure[] {
   let seen: Promise<Seen> | undefined;
-  const once = async (): Promise<Seen> => (seen ??= measure(CONNECTIONS));
+  const once = async (): Promise<Seen> =>
+    (seen ??= store === 'sqlite' ? measure(CONNECTIONS) : measureOnPostgres(CONNECTIONS));
   return [
     {
-      name: 'feed-memory',
+      name: `feed-memory-${store}`,
       what: `memory of the directory for each of ${CONNECTIONS} open feeds`,
       unit: 'KiB',
       reach: 25,
       measure: async () => (await once()).connectionKiB,
     },
     {
-      name: 'feed-push',
+      name: `feed-push-${store}`,
       what: `question sent to pushed, ${PUSHES_PER_SECOND} a second, ${CONNECTIONS} feeds, p99`,
       unit: 'ms',
       reach: 50,
@@ -50,16 +56,23 @@ export function feedFigures(): Figure[] {
   ];
 }
 
+async function measureOnPostgres(connections: number): Promise<Seen> {
+  await using server = await openPostgresServer();
+  // Awaited here: the server is stopped where this function ends.
+  return await measure(connections, await server.makeDatabase());
+}
+
 /** Registers, connects, waits, reads memory, and then asks nodes at random. */
-async function measure(connections: number): Promise<Seen> {
+async function measure(connections: number, storeUrl?: string): Promise<Seen> {
+  const store = storeUrl === undefined ? {} : { storeUrl };
   const folder = await mkdtemp(join(tmpdir(), 'zos-bench-feed-'));
   try {
     const crowd = Array.from({ length: connections }, () => makeQuickly('node'));
     {
-      await using directory = await startDirectory(folder);
+      await using directory = await startDirectory(folder, store);
       await registerCrowd(directory.url, crowd);
     }
-    await using directory = await startDirectory(folder);
+    await using directory = await startDirectory(folder, store);
     const first = await openFeeds(directory.url, crowd.slice(0, BEFORE));
     await sleep(SETTLE_MS);
     const beforeBytes = await residentBytes(directory.pid);

@@ -18,6 +18,8 @@ type DirectoryOptions = {
   readonly grid?: string;
   readonly port?: string;
   readonly rootPath?: string;
+  /** As `--store` takes it; without it, SQLite in the folder. */
+  readonly storeUrl?: string;
   /** As `--witness` takes them. */
   readonly witnesses?: readonly string[];
 };
@@ -25,12 +27,14 @@ type DirectoryOptions = {
 /** The real directory, as a process of its own, on a free port or the one of before. */
 export async function startDirectory(
   folder: string,
-  { grid = 'test', port = '0', rootPath = '', witnesses = [] }: DirectoryOptions = {},
+  { grid = 'test', port = '0', rootPath = '', storeUrl, witnesses = [] }: DirectoryOptions = {},
 ): Promise<DirectoryProcess> {
   const args = ['src/directory/main.ts', '--listen', `127.0.0.1:${port}`, '--grid', grid];
   const root = rootPath === '' ? [] : ['--root', rootPath];
   const seen = witnesses.flatMap((witness) => ['--witness', witness]);
-  const child = spawn(process.execPath, [...args, '--data', folder, ...root, ...seen], {
+  const store =
+    storeUrl === undefined ? ['--data', folder] : ['--keys', folder, '--store', storeUrl];
+  const child = spawn(process.execPath, [...args, ...store, ...root, ...seen], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const lines: string[] = [];
