@@ -8,7 +8,7 @@ import { RefusedError } from '../errors.ts';
 import type { Carried } from '../store.ts';
 import { contractRow } from './contracts.ts';
 import type { Transaction } from '../database/database.ts';
-import { one, run, type Work } from '../database/work.ts';
+import { abreast, one, type Row, run, type Work } from '../database/work.ts';
 import { refuseOld } from '../identity/identities.ts';
 import { envelopeOf, numberIn, textIn } from './rows.ts';
 import { revisionOf } from './wants.ts';
@@ -31,18 +31,15 @@ type Entry = {
 /** Puts a question before its node: of a tenant about its contract, of anybody for a proof. */
 export function* ask(transaction: Transaction, { question, asker, nowMs }: Entry): Work<void> {
   const { id, node, tenant } = question.value;
-  if (question.value.ask === 'logs') {
-    yield* refuseStranger(question.value);
-  } else {
-    if ((yield* revisionOf(node)) === undefined) {
-      throw new RefusedError('NODE_UNKNOWN', 'No such node has registered; see who has.');
-    }
-  }
-  if ((yield* one('SELECT 1 FROM questions WHERE id = :id', { id })) !== undefined) return;
-  yield* refuseTooMany(question.value, nowMs);
-  yield* refuseOld(question.value.signers, nowMs);
-  yield* dropOldAnswers(tenant);
-  yield* run(
+  const [, known, open] = yield* abreast(
+    question.value.ask === 'logs' ? refuseStranger(question.value) : refuseUnknown(node),
+    one('SELECT 1 FROM questions WHERE id = :id', { id }),
+    openQuestions(question.value, nowMs),
+    refuseOld(question.value.signers, nowMs),
+  );
+  if (known !== undefined) return;
+  refuseTooMany(open);
+  const insert = run(
     `INSERT INTO questions (id, node, tenant, until_ms, bundle, envelope)
      VALUES (:id, :node, :tenant, :untilMs, :bundle, :envelope)`,
     {
@@ -54,7 +51,13 @@ export function* ask(transaction: Transaction, { question, asker, nowMs }: Entry
       envelope: JSON.stringify(question.envelope),
     },
   );
+  yield* abreast(dropOldAnswers(tenant), insert);
   transaction.touch(node);
+}
+
+function* refuseUnknown(node: string): Work<void> {
+  if ((yield* revisionOf(node)) !== undefined) return;
+  throw new RefusedError('NODE_UNKNOWN', 'No such node has registered; see who has.');
 }
 
 function* refuseStranger({
@@ -71,7 +74,7 @@ function* refuseStranger({
   }
 }
 
-function* refuseTooMany({ tenant, node }: AskedQuestion, nowMs: number): Work<void> {
+function* openQuestions({ tenant, node }: AskedQuestion, nowMs: number): Work<Row> {
   const counts = yield* one(
     `SELECT COUNT(*) FILTER (WHERE tenant = :tenant) AS asked,
        COUNT(*) FILTER (WHERE node = :node) AS waiting
@@ -79,9 +82,12 @@ function* refuseTooMany({ tenant, node }: AskedQuestion, nowMs: number): Work<vo
      WHERE (tenant = :tenant OR node = :node) AND answer IS NULL AND until_ms > :nowMs`,
     { tenant, node, nowMs },
   );
+  return counts ?? {};
+}
+
+function refuseTooMany(counts: Row): void {
   const isFull =
-    numberIn(counts ?? {}, 'asked') >= TENANT_OPEN_MAX ||
-    numberIn(counts ?? {}, 'waiting') >= NODE_OPEN_MAX;
+    numberIn(counts, 'asked') >= TENANT_OPEN_MAX || numberIn(counts, 'waiting') >= NODE_OPEN_MAX;
   if (!isFull) return;
   throw new RefusedError(
     'TOO_MANY_QUESTIONS',

@@ -20,8 +20,8 @@ import {
 const CONNECTIONS = 10_000;
 /** Connected before memory is first read, so that what a connection adds is read alone. */
 const BEFORE = 1000;
-const PUSHES = 2000;
-const PUSHES_PER_SECOND = 200;
+const PUSHES = 1500;
+const PUSHES_PER_SECOND = 100;
 /** A tenant may have sixteen questions open. */
 const QUESTIONS_PER_TENANT = 16;
 /** The directory's sign of life goes round once, and the garbage of connecting is gone. */
@@ -48,7 +48,7 @@ function figuresOn(store: 'sqlite' | 'postgres'): Figure[] {
     },
     {
       name: `feed-push-${store}`,
-      what: `question sent to pushed, ${PUSHES_PER_SECOND} a second, ${CONNECTIONS} feeds, p99`,
+      what: `question sent to its node, ${PUSHES_PER_SECOND} a second, ${CONNECTIONS} feeds, p99`,
       unit: 'ms',
       reach: 50,
       measure: async () => (await once()).pushMs,
