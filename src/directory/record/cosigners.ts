@@ -96,32 +96,46 @@ export function openCosigners(parts: CosignerParts): Cosigners {
     words,
     collect: async (head, signal) => {
       const over = new AbortController();
-      const enough = Promise.withResolvers<Uint8Array>();
-      const note = parseNote(head.checkpoint);
-      const signatures = [...note.signatures];
-      const signed = new Set<NoteKey>();
-      const settle = (): void => {
-        if (isQuorum(policy, signed)) enough.resolve(formatNote(note.text, signatures));
-      };
-      const take: Round['take'] = (lane, signature) => {
-        signatures.push(signature);
-        signed.add(lane.party.key);
-        settle();
-      };
-      const open = new Set(lanes.map(({ party }) => party.key));
-      const drop: Round['drop'] = (lane) => {
-        open.delete(lane.party.key);
-        if (!isQuorum(policy, open)) enough.reject(outdated());
-      };
-      signal.addEventListener('abort', () => enough.reject(signal.reason), { once: true });
-      settle();
-      const round = { head, signal: AbortSignal.any([over.signal, signal]), take, drop };
-      for (const lane of lanes) void follow(lane, round);
+      const round = AbortSignal.any([over.signal, signal]);
+      const gathering = gather(policy, head, lanes);
+      signal.addEventListener('abort', () => gathering.fail(signal.reason), { once: true });
+      for (const lane of lanes) void follow(lane, { ...gathering, head, signal: round });
       try {
-        return await enough.promise;
+        return await gathering.enough;
       } finally {
         over.abort();
       }
+    },
+  };
+}
+
+type Gathering = Pick<Round, 'take' | 'drop'> & {
+  readonly enough: Promise<Uint8Array>;
+  readonly fail: (reason: unknown) => void;
+};
+
+/** The cosignatures on one head, until they are enough or can't be any more. */
+function gather(policy: Policy, head: SignedHead, lanes: readonly Lane[]): Gathering {
+  const enough = Promise.withResolvers<Uint8Array>();
+  const note = parseNote(head.checkpoint);
+  const signatures = [...note.signatures];
+  const signed = new Set<NoteKey>();
+  const open = new Set(lanes.map(({ party }) => party.key));
+  const settle = (): void => {
+    if (isQuorum(policy, signed)) enough.resolve(formatNote(note.text, signatures));
+  };
+  settle();
+  return {
+    enough: enough.promise,
+    fail: enough.reject,
+    take: (lane, signature) => {
+      signatures.push(signature);
+      signed.add(lane.party.key);
+      settle();
+    },
+    drop: (lane) => {
+      open.delete(lane.party.key);
+      if (!isQuorum(policy, open)) enough.reject(outdated());
     },
   };
 }

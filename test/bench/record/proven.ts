@@ -33,7 +33,8 @@ export function figuresOfProven(): Figure[] {
   return (['SQLite', 'PostgreSQL'] as const).flatMap((store) => {
     let seen: Promise<Delays> | undefined;
     const once = async (): Promise<Delays> => (seen ??= measure(store));
-    const what = `contract submitted to proven at its node, ${A_SECOND} a second, ${WITNESSES} durable witnesses, ${store}`;
+    const load = `${A_SECOND} a second, ${WITNESSES} durable witnesses`;
+    const what = `contract submitted to proven at its node, ${load}, ${store}`;
     const name = `record-proven-${store.toLowerCase()}`;
     const p50 = async (): Promise<number> => (await once()).p50;
     const p99 = async (): Promise<number> => (await once()).p99;

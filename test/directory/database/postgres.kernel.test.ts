@@ -20,6 +20,7 @@ await import('../meters.test.ts');
 await import('../metrics/metrics.test.ts');
 await import('../phonebook/mailboxes.test.ts');
 await import('../phonebook/names.test.ts');
+await import('../record/record.test.ts');
 await import('../refusals.test.ts');
 await import('../registration.test.ts');
 await import('../release/release.test.ts');

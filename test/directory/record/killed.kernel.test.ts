@@ -31,6 +31,10 @@ const STEPS = 40;
 const MEMORY = '/dev/shm';
 const LIFE_MS_MAX = 60_000;
 
+/** Modules of the older kind ask for others by it. */
+const REQUIRE =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
 const POINTS = 'no accepted envelope is lost and no history forks';
 
 test(`killed a thousand times at every point on SQLite, ${POINTS}`, async () => {
@@ -77,9 +81,7 @@ async function openSetting(url: string | null): Promise<Setting> {
     platform: 'node',
     format: 'esm',
     target: 'node26',
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
+    banner: { js: REQUIRE },
     external: ['pg-native'],
     logLevel: 'error',
   });

@@ -1,34 +1,21 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { contractDigest, signCancellation } from '../../../src/contract/sign.ts';
-import { openLogKey } from '../../../src/directory/keys.ts';
+import { expect, test } from 'vitest';
+import { signCancellation } from '../../../src/contract/sign.ts';
 import { policyOf } from '../../../src/directory/record/policy.ts';
 import { fetchBytes } from '../../../src/host/http.ts';
 import { signEnvelope, untrustedPayload } from '../../../src/identity/envelope.ts';
 import { fromBase64, textOf, utf8 } from '../../../src/lib/bytes.ts';
-import { codeOf } from '../../../src/lib/errors.ts';
 import { GiB, HOUR_MS } from '../../../src/lib/units.ts';
 import { entryOf, formatEntry, leafHashOf, parseEntry } from '../../../src/record/entry.ts';
-import { noteKeyOf } from '../../../src/record/note.ts';
 import { decodeBundle } from '../../../src/record/tile.ts';
 import { parseTlogProof } from '../../../src/record/tlog-proof.ts';
 import { leafHash } from '../../../src/record/tree.ts';
 import { verifyCheckpoint, verifyGrowth, verifyTlogProof } from '../../../src/record/verify.ts';
-import { GRID, makePerson, NOW_MS } from '../../support/contracts.ts';
-import {
-  contractFor,
-  joinNode,
-  makeFarmer,
-  openDirectory,
-  signingOf,
-  type TestDirectory,
-} from '../../support/directory.ts';
-import { verdict, WITNESSES } from '../../support/record/signers.ts';
-import { openWitness, type WitnessServer } from '../../support/record/witness-server.ts';
+import { GRID, NOW_MS } from '../../support/contracts.ts';
+import { joinNode, makeFarmer, signingOf, type TestDirectory } from '../../support/directory.ts';
+import { verdict } from '../../support/record/signers.ts';
 
-const tenant = makePerson('tenant');
+import { openIn, openSetting, submit, tenant } from '../../support/record/setting.ts';
+
 const ROOT = 'A'.repeat(43) + '=';
 const HEARTBEAT = {
   grid: GRID,
@@ -42,41 +29,6 @@ const HEARTBEAT = {
   keyKept: 'memory',
   agentStarts: 1,
 };
-
-type Setting = { readonly folder: string; readonly witnesses: readonly WitnessServer[] };
-
-/** A folder that a directory may be opened in again, and three witnesses that watch its log. */
-async function openSetting(): Promise<Setting> {
-  const folder = mkdtempSync(join(tmpdir(), 'zos-record-'));
-  const { name, publicKey } = openLogKey(folder, GRID);
-  const key = noteKeyOf(name, 'ed25519', publicKey);
-  const witnesses = await Promise.all(WITNESSES.map(async (signer) => openWitness(signer, key)));
-  onTestFinished(async () => {
-    for (const witness of witnesses) await witness[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true });
-  });
-  return { folder, witnesses };
-}
-
-async function openIn({ folder, witnesses }: Setting): Promise<TestDirectory> {
-  const directory = await openDirectory({ folder, witnesses: witnesses.map(({ wish }) => wish) });
-  await directory.record.seen;
-  return directory;
-}
-
-/** Joins a node to a directory, and closes it again. */
-async function joinOnce(open: () => Promise<TestDirectory>) {
-  await using directory = await open();
-  const node = await joinNode(directory, makeFarmer());
-  await directory.settled();
-  return node;
-}
-
-async function submit(directory: TestDirectory, node: { id: string; offerId: string }) {
-  const carried = contractFor(tenant, node);
-  await directory.client.submitContract(carried);
-  return { ...carried, digest: contractDigest(carried.contract) };
-}
 
 async function get(directory: TestDirectory, path: string): Promise<Uint8Array> {
   return fetchBytes({ url: `${directory.url}/record/${path}` });
@@ -196,91 +148,4 @@ test('a heartbeat that names a head is answered with a newer one that grew out o
   const between = await directory.client.growth(2, 5);
   expect(between.proof.length).toBeGreaterThan(0);
   await expect(directory.client.growth(5, 2)).rejects.toThrow('published up to');
-});
-
-test('a directory goes on where it was, and its nodes’ numbers with it', async () => {
-  const setting = await openSetting();
-  const node = await joinOnce(async () => openIn(setting));
-  let size = 0;
-  for (const round of [1, 2, 3]) {
-    await using directory = await openIn(setting);
-    await submit(directory, node);
-    await directory.settled();
-    const published = await directory.record.published();
-    expect(published.size).toBeGreaterThan(size);
-    size = published.size;
-    const wants = await directory.client.wants(signingOf(node, directory.clock));
-    expect(wants?.contracts.at(-1)?.seq).toBe(round);
-  }
-});
-
-test('a directory from an old backup says so and writes nothing, and can still be read', async () => {
-  const setting = await openSetting();
-  const backup = `${setting.folder}.backup`;
-  const node = await joinOnce(async () => openIn(setting));
-  cpSync(setting.folder, backup, { recursive: true });
-  onTestFinished(() => rmSync(backup, { recursive: true }));
-  {
-    await using directory = await openIn(setting);
-    await submit(directory, node);
-    await directory.settled();
-  }
-  await using old = await openIn({ ...setting, folder: backup });
-  const refusal = await submit(old, node).catch((error: unknown) => codeOf(error));
-  expect(refusal).toBe('RECORD_BEHIND');
-  expect((await old.client.nodes()).items).toHaveLength(1);
-});
-
-test('without a witness, tiles that are newer than the database tell that it is an old copy', async () => {
-  const { folder } = await openSetting();
-  const backup = `${folder}.backup`;
-  const node = await joinOnce(async () => openDirectory({ folder }));
-  cpSync(folder, backup, { recursive: true });
-  onTestFinished(() => rmSync(backup, { recursive: true }));
-  {
-    await using directory = await openDirectory({ folder });
-    await submit(directory, node);
-    await directory.settled();
-  }
-  cpSync(join(folder, 'record'), join(backup, 'record'), { recursive: true });
-  await using old = await openDirectory({ folder: backup });
-  await expect
-    .poll(async () => submit(old, node).catch((error: unknown) => codeOf(error)))
-    .toBe('RECORD_BEHIND');
-});
-
-test('of two directories that run on copies of one database, one at the most goes on', async () => {
-  const setting = await openSetting();
-  const copy = `${setting.folder}.copy`;
-  const node = await joinOnce(async () => openIn(setting));
-  cpSync(setting.folder, copy, { recursive: true });
-  onTestFinished(() => rmSync(copy, { recursive: true }));
-  await using one = await openIn(setting);
-  await using other = await openIn({ ...setting, folder: copy });
-  await submit(one, node);
-  await one.settled();
-  // The other may take what it can't know better; nobody ever sees it.
-  await submit(other, node).catch(() => undefined);
-  await expect
-    .poll(async () => submit(other, node).catch((error: unknown) => codeOf(error)), {
-      timeout: 10_000,
-    })
-    .toBe('RECORD_FORKED');
-  const wants = await other.store.wants(node.id, other.clock.nowMs);
-  expect(wants?.contracts).toEqual([]);
-  await submit(one, node);
-  await one.settled();
-});
-
-test('a database that was begun with another key is not written on', async () => {
-  const setting = await openSetting();
-  {
-    await using directory = await openIn(setting);
-    await directory.settled();
-  }
-  rmSync(join(setting.folder, 'log.key'));
-  const refusal = await openDirectory({ folder: setting.folder }).catch((error: unknown) =>
-    codeOf(error),
-  );
-  expect(refusal).toBe('KEYS_OTHER');
 });

@@ -84,8 +84,8 @@ const { folder, witnesses } = wish;
 const record = await openTestRecord({ folder, grid: 'test', own, database, gate, witnesses, log });
 await database.write(() =>
   run(
-    `INSERT INTO nodes (id, offer_id, offer_version, offer, capacity, prices, class)
-     VALUES (:node, '', 1, '', '', '', '') ON CONFLICT DO NOTHING`,
+    `INSERT INTO nodes (id, offer_id, offer_version, offer, capacity, prices, terms_version, class)
+     VALUES (:node, '', 1, '', '', '', 0, '') ON CONFLICT DO NOTHING`,
     { node: NODE },
   ),
 );
