@@ -53,7 +53,8 @@ export const deviceSchema = z.strictObject({
 });
 export type Device = z.infer<typeof deviceSchema>;
 
-const serviceSchema = z.strictObject({
+/** Where somebody can be reached for something. */
+export const serviceSchema = z.strictObject({
   name: labelSchema,
   url: z.url({ protocol: /^https?$/ }).max(200),
 });

@@ -74,6 +74,7 @@ function textOf(identity: Identity, { keys }: Self, changed: number): string {
     ['Name:', name],
     ['Id:', id],
     ...(newest?.deviceKeys ?? []).map((device) => ['Device:', device.name]),
+    ...(newest?.services ?? []).map((service) => ['Service:', `${service.name} ${service.url}`]),
     ...(chain.length > 1 ? [['Changed:', `${chain.length - 1} times`]] : []),
   ];
   const own = isKeyOf(identity, keys)

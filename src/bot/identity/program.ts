@@ -4,6 +4,7 @@ import { addDevice, joinDevice, newDevice, removeDevice } from './device.ts';
 import * as help from './help.ts';
 import { newIdentity, rotateIdentity, showIdentity } from './identity.ts';
 import { recoverIdentity, undoChanges } from './recovery.ts';
+import { addService, removeService } from './service.ts';
 import { signPart } from './part.ts';
 import { addMember, joinTeam, newTeam, removeMember, showTeam } from './team.ts';
 
@@ -30,6 +31,7 @@ export function addIdentity(program: Command, world: OpenWorld): void {
     .addHelpText('after', help.IDENTITY_ROTATE)
     .action(() => rotateIdentity(world()));
   addDevices(identity, world);
+  addServices(identity, world);
   identity
     .command('recover')
     .argument('<id>', 'yours')
@@ -70,6 +72,21 @@ function addDevices(identity: Command, world: OpenWorld): void {
     .argument('<name>', 'of the machine')
     .description('let that machine sign nothing more for you')
     .action((name: string) => removeDevice(world(), name));
+}
+
+function addServices(identity: Command, world: OpenWorld): void {
+  const service = identity.command('service').description('where you can be reached, for what');
+  service
+    .command('add')
+    .argument('<name>', 'what it is for')
+    .argument('<url>', 'where it is')
+    .description('say in your identity where that is')
+    .action((name: string, url: string) => addService(world(), { name, url }));
+  service
+    .command('remove')
+    .argument('<name>', 'what it was for')
+    .description('take it out of your identity')
+    .action((name: string) => removeService(world(), name));
 }
 
 function addTeams(program: Command, world: OpenWorld): void {
