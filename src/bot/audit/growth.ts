@@ -3,10 +3,10 @@ import { ZosError } from '../../lib/errors.ts';
 import { checkGrowth } from '../../record/proof.ts';
 import { decodeBundle, type Tile, TILE_WIDTH, tilePath, tileWidth } from '../../record/tile.ts';
 import { RecordError, type TreeHead } from '../../record/tree.ts';
-import { type RecordSource, required } from '../record/fetch.ts';
+import type { RecordSource } from '../record/fetch.ts';
 
 /** What the directory serves is not what its witnesses signed. */
-export class AuditError extends ZosError<'ENTRIES_OTHER'> {}
+export class AuditError extends ZosError<'ENTRIES_OTHER' | 'ENTRIES_MISSING'> {}
 
 /** Entries from `start` up to and without `end`, of a record of `size`. */
 export type Span = { readonly start: number; readonly end: number; readonly size: number };
@@ -20,7 +20,11 @@ export async function readEntries(
   for (let at = start; at < end;) {
     const index = Math.floor(at / TILE_WIDTH);
     const tile = { level: 'entries', index, width: tileWidth('entries', index, size) } as const;
-    const bytes = required(await servedTile(source, tile), tilePath(tile));
+    const bytes = await servedTile(source, tile);
+    if (bytes === undefined) {
+      const sentence = `The record has ${size} entries, and ${tilePath(tile)} is not served.`;
+      throw new AuditError('ENTRIES_MISSING', sentence);
+    }
     const bundle = bundleOf(bytes, tile.width);
     entries.push(...bundle.slice(at - index * TILE_WIDTH));
     at = index * TILE_WIDTH + tile.width;

@@ -109,13 +109,15 @@ test('a record that went back, or begins in another way, is an alarm', async () 
   expect(await audit()).toMatchObject({ code: EXIT.done });
 });
 
-test('entries and tiles that are not those of the signed tree are an alarm', async () => {
+test('entries and tiles that are not those of the signed tree, or are not there, are an alarm', async () => {
   const { directory, audit } = await openStory();
   const [line = utf8('')] = directory.lines;
   const other = [...directory.lines.slice(1), line];
   const body = Buffer.concat(other.flatMap((it) => [Buffer.of(0, it.length), Buffer.from(it)]));
   directory.lies.set('/record/tile/entries/000.p/7', { status: 200, body });
   expect(await audit()).toMatchObject({ code: EXIT.alarm, alarms: ['ENTRIES_OTHER'] });
+  directory.lies.set('/record/tile/entries/000.p/7', { status: 404, body: '' });
+  expect(await audit()).toMatchObject({ code: EXIT.alarm, alarms: ['ENTRIES_MISSING'] });
   directory.lies.clear();
   directory.lies.set('/record/tile/0/000.p/7', { status: 200, body: Buffer.alloc(7 * 32) });
   expect(await audit()).toMatchObject({ code: EXIT.alarm, alarms: ['TILE_OTHER'] });

@@ -15,6 +15,8 @@ import { startWitness, type WitnessProcess } from '../record/witness-process.ts'
 export type WatchedDirectory = AsyncDisposable & {
   readonly url: string;
   readonly folder: string;
+  /** Stops the directory, changes what is in its data folder, and starts it on the same port. */
+  readonly restart: (change: (data: string) => void) => Promise<void>;
   /** Of its log, and two of its three witnesses. */
   readonly policy: string;
   readonly witnesses: readonly WitnessProcess[];
@@ -36,17 +38,25 @@ export async function openWatchedDirectory(): Promise<WatchedDirectory> {
     witnesses.push(stack.use(await startWitness(path, { name, logs: [keys.said.log] })));
   }
   const named = witnesses.flatMap(({ vkey, url }) => ['--witness', `${vkey} ${url}`]);
-  const { said, child, ended } = await run([...data, '--listen', '127.0.0.1:0', ...named]);
-  stack.defer(async () => {
-    child.kill('SIGTERM');
-    await ended;
-  });
+  const start = async (port: string) => run([...data, '--listen', `127.0.0.1:${port}`, ...named]);
+  let running = await start('0');
+  const stop = async (): Promise<void> => {
+    running.child.kill('SIGTERM');
+    await running.ended;
+  };
+  stack.defer(async () => stop());
+  const { listening = '', policy = '' } = running.said;
   const open = stack.move();
   return {
-    url: said.listening ?? '',
+    url: listening,
     folder,
-    policy: said.policy ?? '',
+    policy,
     witnesses,
+    restart: async (change) => {
+      await stop();
+      change(join(folder, 'directory'));
+      running = await start(new URL(listening).port);
+    },
     [Symbol.asyncDispose]: async () => open.disposeAsync(),
   };
 }
