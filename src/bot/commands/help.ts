@@ -125,6 +125,14 @@ Example, hello.yaml:
   $ zos deploy hello.yaml --dry-run
   $ zos deploy hello.yaml
 
+Secrets are named once and sealed to the nodes that need them; nobody between sees them:
+  secrets:
+    password: { file: password.txt }       # or { environment: PASSWORD }
+  containers:
+    web:
+      secrets: [password]                  # the file /run/secrets/password
+      secretEnv: { PASSWORD: password }    # a variable
+
 Containers of one network find each other by name. Deploying the same name again changes what runs:
 containers stay on their nodes where they can, and only what changed is replaced.
 The editor completes the file with the schema of \`zos schema\`.
