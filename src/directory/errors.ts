@@ -64,6 +64,7 @@ export class StartError extends ZosError<
   | 'FOLDER_UNUSABLE'
   | 'ROOT_UNUSABLE'
   | 'STORE_UNUSABLE'
+  | 'BACKUP_UNUSABLE'
 > {}
 
 type Code =

@@ -19,9 +19,7 @@ import { listenForMetrics } from './metrics/listener.ts';
 import { openMetrics } from './metrics/metrics.ts';
 import { openNotifier } from './feed/notifier.ts';
 import { makeServer } from './server.ts';
-import type { Database, Recorder } from './database/database.ts';
-import { openPostgres } from './database/postgres.ts';
-import { openSqlite } from './database/sqlite.ts';
+import { isBackupCommand, runBackupCommand } from './backup/command.ts';
 import { makeGate } from './record/gate.ts';
 import { claimRecord } from './record/head.ts';
 import { composePolicy, type WitnessWish } from './record/policy.ts';
@@ -29,11 +27,12 @@ import { openRecord } from './record/record.ts';
 import { openTileFolder } from './record/tiles.ts';
 import { openStore } from './sql/store.ts';
 import type { Store } from './store.ts';
+import { checkedStoreUrl, openDatabase } from './stores.ts';
 
 const USAGE =
   'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE] ' +
   '[--metrics HOST:PORT] [--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER] ' +
-  '[--store postgres://USER@HOST/DATABASE --keys FOLDER]';
+  '[--store postgres://USER@HOST/DATABASE --keys FOLDER]; or: directory backup, restore';
 /** How long a start waits for the witnesses to say what they saw last. */
 const SEEN_WAIT_MS = 5 * SECOND_MS;
 const SWEEP_EVERY_MS = SECOND_MS;
@@ -50,6 +49,7 @@ const EXIT_STATUS = {
   FOLDER_UNUSABLE: 5,
   ROOT_UNUSABLE: 5,
   STORE_UNUSABLE: 6,
+  BACKUP_UNUSABLE: 7,
 } satisfies Record<StartError['code'], number>;
 
 type Address = { host: string; port: number };
@@ -106,28 +106,6 @@ function addressOf(text: string | undefined): Address | undefined | null {
   const said = /^(?:\[(?<six>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/u.exec(text)?.groups;
   const [host, port] = [said?.['six'] ?? said?.['host'], Number(said?.['port'])];
   return host === undefined || port > 65_535 ? null : { host, port };
-}
-
-function checkedStoreUrl(url: string | undefined): string | undefined {
-  if (url === undefined) return undefined;
-  if (!/^postgres(?:ql)?:\/\//u.test(url)) {
-    const sentence = '--store takes postgres://USER@HOST/DATABASE; without it SQLite is used.';
-    throw new StartError('ARGUMENTS', sentence);
-  }
-  if (/^[^/]*\/\/[^/?@]*:[^/?]*@|[?&]password=/u.test(url)) {
-    const sentence =
-      'Everybody on this machine sees a password in --store; put it into the file that ' +
-      'PGPASSFILE names.';
-    throw new StartError('ARGUMENTS', sentence);
-  }
-  return url;
-}
-
-/** SQLite in the data folder, unless a PostgreSQL was named. */
-async function openDatabase(options: Options, recorder: Recorder): Promise<Database> {
-  const { folder, grid, storeUrl: url } = options;
-  if (url !== undefined) return openPostgres({ url, grid, recorder });
-  return openSqlite({ path: join(folder, 'directory.sqlite'), grid, recorder });
 }
 
 /** Opens an address, or throws `StartError` with what is wrong with it. */
@@ -226,8 +204,15 @@ async function start(): Promise<void> {
   log.info({ signal: await end.promise }, 'closing');
 }
 
+/** The directory itself, or one of the two commands that copy what it keeps. */
+async function main(): Promise<void> {
+  const [command, ...words] = process.argv.slice(2);
+  if (!isBackupCommand(command)) return start();
+  console.log(JSON.stringify(await runBackupCommand(command, words)));
+}
+
 try {
-  await start();
+  await main();
 } catch (error) {
   console.error(sentenceOf(error));
   process.exitCode = error instanceof StartError ? EXIT_STATUS[error.code] : 1;

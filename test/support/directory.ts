@@ -29,6 +29,7 @@ export type TestDirectory = AsyncDisposable & {
   readonly client: Client;
   readonly store: Store;
   readonly record: DirectoryRecord;
+  readonly database: Database;
   readonly metrics: Metrics;
   /** Everything that is on the record by now is published. */
   readonly settled: () => Promise<void>;
@@ -124,6 +125,7 @@ export async function openDirectory(limits: Limits = {}): Promise<TestDirectory>
     url,
     client: openPatientClient(url, database),
     store,
+    database,
     record,
     metrics,
     settled: async () => settle(database),

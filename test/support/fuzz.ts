@@ -65,7 +65,7 @@ function usedBytes(): number {
 }
 
 /** Mulberry32: small, fast, and the same everywhere. */
-function chanceOf(seed: number): () => number {
+export function chanceOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

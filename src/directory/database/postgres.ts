@@ -15,7 +15,8 @@ import { SCHEMA_VERSION } from './schema.ts';
 
 export type PostgresOptions = {
   readonly url: string;
-  readonly grid: string;
+  /** `null` for whichever it is of; it has to be of one then. */
+  readonly grid: string | null;
   readonly recorder: Recorder;
 };
 
@@ -76,12 +77,12 @@ async function started(connect: () => Promise<Connection>): Promise<Connection> 
 }
 
 /** Makes the tables in an empty database; two that start at once do it one after the other. */
-async function prepare(connection: Connection, grid: string): Promise<void> {
+async function prepare(connection: Connection, grid: string | null): Promise<void> {
   const first = async (text: string) => (await connection.ask([{ text }]))[0]?.rows[0];
   try {
     await connection.ask(BEGIN_LOCKED);
     const found = await first(`SELECT to_regclass('zos_schema') IS NOT NULL AS is_there`);
-    if (found?.['is_there'] !== true) {
+    if (found?.['is_there'] !== true && grid !== null) {
       await connection.ask([{ text: postgresSchema() }]);
       await connection.ask([
         { text: 'CREATE TABLE zos_schema (version BIGINT NOT NULL)' },
@@ -90,9 +91,12 @@ async function prepare(connection: Connection, grid: string): Promise<void> {
       ]);
     }
     await connection.ask([{ text: 'COMMIT' }]);
+    if (found?.['is_there'] !== true && grid === null) {
+      throw new StartError('STORE_UNUSABLE', 'There is no directory in this database.');
+    }
     const version = (await first('SELECT version FROM zos_schema'))?.['version'];
     const name = (await first('SELECT name FROM grid'))?.['name'];
-    if (version === SCHEMA_VERSION && name === grid) return;
+    if (version === SCHEMA_VERSION && (grid === null || name === grid)) return;
     throw new StartError(
       'GRID_OTHER',
       `This database is of the grid ${String(name)}, schema ${String(version)}; ` +

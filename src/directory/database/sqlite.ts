@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { SECOND_MS } from '../../lib/units.ts';
 import { StartError } from '../errors.ts';
@@ -17,11 +18,12 @@ export type SqliteOptions = {
  * and one flush to the disk (group commit).
  */
 export function openSqlite({ path, grid, recorder }: SqliteOptions): Database {
-  const file = openExclusively(path);
+  const { file, guard } = openExclusively(path);
   try {
     prepareSchema(file, grid);
   } catch (error) {
     file.close();
+    guard.close();
     throw error;
   }
   const answer = answering(file);
@@ -60,6 +62,7 @@ export function openSqlite({ path, grid, recorder }: SqliteOptions): Database {
     close: async () => {
       while (queue.length > 0) flush();
       file.close();
+      guard.close();
     },
   };
 }
@@ -84,19 +87,21 @@ function commit({ file, answer, jobs, recorder }: Commit): Batch {
   }
 }
 
-function openExclusively(path: string): DatabaseSync {
-  const file = new DatabaseSync(path, { timeout: SECOND_MS });
+/** Who writes holds a file beside it, so that others may still read: a backup, for one. */
+function openExclusively(path: string): { file: DatabaseSync; guard: DatabaseSync } {
+  const guard = new DatabaseSync(`${path}.lock`, { timeout: SECOND_MS });
   try {
-    // One process: its wake-ups reach its own feeds only, and two would not see each other's.
-    file.exec('PRAGMA locking_mode = EXCLUSIVE');
+    guard.exec('PRAGMA locking_mode = EXCLUSIVE');
+    guard.exec('BEGIN EXCLUSIVE; COMMIT');
+    const file = new DatabaseSync(path, { timeout: SECOND_MS });
     file.exec('PRAGMA journal_mode = WAL');
     file.exec('PRAGMA synchronous = FULL');
     // What is erased is overwritten, not only left out of the books.
     file.exec('PRAGMA secure_delete = ON');
     file.exec('BEGIN IMMEDIATE; COMMIT');
-    return file;
+    return { file, guard };
   } catch (cause) {
-    file.close();
+    guard.close();
     const isHeld = cause instanceof Error && 'errcode' in cause && Number(cause.errcode) === 5;
     if (!isHeld) throw cause;
     throw new StartError(
@@ -105,6 +110,32 @@ function openExclusively(path: string): DatabaseSync {
       { cause },
     );
   }
+}
+
+/** Reads a file that a directory may be writing to, each time as of one moment. */
+export function openSqliteReader(path: string): Pick<Database, 'read' | 'close'> {
+  if (!existsSync(path)) {
+    throw new StartError('STORE_UNUSABLE', `There is no directory in ${path}; check --data.`);
+  }
+  const file = new DatabaseSync(path, { readOnly: true, timeout: SECOND_MS });
+  const version = Number(file.prepare('PRAGMA user_version').get()?.['user_version']);
+  if (version !== SCHEMA_VERSION) {
+    file.close();
+    const sentence = `${path} has schema ${version}, and this directory keeps ${SCHEMA_VERSION}.`;
+    throw new StartError('STORE_UNUSABLE', `${sentence} Use the release of then.`);
+  }
+  const answer = answering(file);
+  return {
+    read: async (work) => {
+      file.exec('BEGIN');
+      try {
+        return drive(work, answer);
+      } finally {
+        file.exec('ROLLBACK');
+      }
+    },
+    close: async () => file.close(),
+  };
 }
 
 function prepareSchema(file: DatabaseSync, grid: string): void {
