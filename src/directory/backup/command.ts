@@ -18,7 +18,8 @@ import { alignNumbers, dump, isEmpty, load } from './dump.ts';
 import { checkBackup, openBackupWriter, rowsOf } from './file.ts';
 
 const USAGE =
-  'Use: directory backup --to FILE --data FOLDER, or directory restore --from FILE --data FOLDER; ' +
+  'Use: directory backup --to FILE --data FOLDER, or ' +
+  'directory restore --from FILE --data FOLDER; ' +
   'with --store postgres://USER@HOST/DATABASE for PostgreSQL';
 /** Bundles of the record that are made into tiles at a time. */
 const BUNDLES_AT_ONCE = 16;
@@ -86,7 +87,7 @@ async function backUp({ file, folder, storeUrl: url }: Options) {
 async function restore({ file, folder, storeUrl: url, tilesFolder }: Options) {
   const { schema, grid } = checkBackup(file);
   if (schema !== SCHEMA_VERSION) {
-    const sentence = `This backup is of schema ${schema}, and this directory keeps ${SCHEMA_VERSION}.`;
+    const sentence = `This backup is of schema ${schema}, and ours is ${SCHEMA_VERSION}.`;
     throw new StartError('BACKUP_UNUSABLE', `${sentence} Restore it with the release of then.`);
   }
   await using resources = new AsyncDisposableStack();

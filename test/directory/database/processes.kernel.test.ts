@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { exchange } from '../../../src/host/http.ts';
 import { SECOND_MS } from '../../../src/lib/units.ts';
 import { GRID } from '../../support/contracts.ts';
 import {
@@ -46,10 +47,10 @@ type Load = {
 function load(directories: readonly DirectoryProcess[], ground: Ground): Load {
   const accepted = new Set<string>();
   const nowMs = Date.now();
-  let isEnding = false;
+  const ending = new AbortController();
   let count = 0;
   const run = async (first: number): Promise<void> => {
-    while (!isEnding) {
+    while (!ending.signal.aborted) {
       const { carried, id } = smallContract(ground, nowMs, (count += 1));
       for (let turn = first; !accepted.has(id); turn += 1) {
         const directory = directories[turn % directories.length] as DirectoryProcess;
@@ -65,7 +66,7 @@ function load(directories: readonly DirectoryProcess[], ground: Ground): Load {
   return {
     accepted,
     end: async () => {
-      isEnding = true;
+      ending.abort();
       await Promise.all(clients);
     },
   };
@@ -107,7 +108,7 @@ test('of two directories under load one is killed, and clients carry on with the
   expect(new Set(ids).size).toBe(ids.length);
   // The record's sequencer was in one of them; what was accepted is published all the same.
   const proven = async (id: string) =>
-    (await fetch(`${second.url}/record/proof/${id}`)).status === 200;
+    (await exchange({ url: `${second.url}/record/proof/${id}` })).status === 200;
   for (const id of accepted) await until(async () => proven(id), 30 * SECOND_MS);
 }, 240_000);
 
@@ -127,7 +128,7 @@ test('one that stands still in the middle holds up the other for seconds, not fo
     );
   await until(submit, 30 * SECOND_MS);
   const isProven = async () =>
-    (await fetch(`${second.url}/record/proof/${sent.id}`)).status === 200;
+    (await exchange({ url: `${second.url}/record/proof/${sent.id}` })).status === 200;
   await until(isProven, 30 * SECOND_MS);
   first.child.kill('SIGCONT');
   const before = accepted.size;

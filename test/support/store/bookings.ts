@@ -185,5 +185,6 @@ export async function runRace(operations: number, seed: number): Promise<Raced> 
   while (nodes.length < NODES) nodes.push(await joinNode(directory, farmer));
   const tenant = makePerson('tenant');
   const signers = verifyIdentity(tenant.document);
-  return await raceBookings({ runners, nodes, tenant, signers, operations, chance: chanceOf(seed) });
+  const chance = chanceOf(seed);
+  return await raceBookings({ runners, nodes, tenant, signers, operations, chance });
 }
