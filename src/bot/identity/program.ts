@@ -4,7 +4,7 @@ import { addDevice, joinDevice, newDevice, removeDevice } from './device.ts';
 import * as help from './help.ts';
 import { newIdentity, rotateIdentity, showIdentity } from './identity.ts';
 import { recoverIdentity, undoChanges } from './recovery.ts';
-import { addService, removeService } from './service.ts';
+import { addService, removeService } from './contact.ts';
 import { signPart } from './part.ts';
 import { addMember, joinTeam, newTeam, removeMember, showTeam } from './team.ts';
 
