@@ -27,6 +27,8 @@ const FETCHES_AT_ONCE = 8;
 
 export type Audit = {
   readonly grid: string;
+  /** Whose record it is, and who signed what it measured. */
+  readonly directory: Identity;
   readonly source: RecordSource;
   readonly policy: Policy;
   readonly store: AuditStore;
@@ -156,7 +158,7 @@ async function envelopeFaults(
   lines: readonly Line[],
   { book, span }: Pick<EntryContext, 'book' | 'span'>,
 ): Promise<Fault[]> {
-  const { source, grid, documentOf } = audit;
+  const { source, grid, directory, documentOf } = audit;
   const identityOf = async (id: string): Promise<Identity> =>
     recordedIdentity(book, id) ?? documentOf(id);
   const faults: Fault[] = [];
@@ -167,7 +169,7 @@ async function envelopeFaults(
       envelope: await source.envelope(line.entry.digest),
     }));
     for (const check of await Promise.all(fetched)) {
-      const fault = await faultOf(check, { grid, book, span, identityOf });
+      const fault = await faultOf(check, { grid, directory, book, span, identityOf });
       if (fault !== undefined) faults.push(fault);
     }
   }

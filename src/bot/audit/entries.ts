@@ -17,9 +17,9 @@ import type { Fault } from './store.ts';
 
 class EntryError extends ZosError<'ENVELOPE_OTHER' | 'SIGNER_UNNAMED' | 'KIND_UNKNOWN'> {}
 
-type Signer = 'farmer' | 'node' | 'tenant';
+type Signer = 'directory' | 'farmer' | 'node' | 'tenant';
 
-/** What stands on the record, and which field of it names who has to have signed it. */
+/** What stands on the record, and which field of it names who signed it, or the directory. */
 const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer>>> = {
   farm: 'farmer',
   offer: 'node',
@@ -29,6 +29,7 @@ const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer>>> = {
   receipt: 'node',
   'update-policy': 'farmer',
   'farm-terms': 'farmer',
+  measurement: 'directory',
 };
 
 const claimSchema = z.looseObject({
@@ -45,6 +46,8 @@ export type EntryCheck = {
 };
 
 export type EntryContext = {
+  /** Whose record it is. */
+  readonly directory: Identity;
   readonly grid: string;
   /** What the entries before say of people and names; what this one says is written to it. */
   readonly book: OpenBook;
@@ -95,6 +98,10 @@ async function requireSigned(
     return;
   }
   const signer = SIGNERS[kind];
+  if (signer === 'directory') {
+    openEnvelope(envelope, kind, context.directory.keys);
+    return;
+  }
   const id = signer === undefined ? undefined : parsePayload(payload, claimSchema)[signer];
   if (id === undefined) throw new EntryError('SIGNER_UNNAMED', 'It names nobody who signed it.');
   openEnvelope(envelope, kind, (await context.identityOf(id)).keys);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { verifyIdentity } from '../../identity/document.ts';
+import { type Identity, verifyIdentity } from '../../identity/document.ts';
 import { paint } from '../../lib/colour.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import { SECOND_MS } from '../../lib/units.ts';
@@ -7,6 +7,7 @@ import type { Policy } from '../../record/policy.ts';
 import { RecordError } from '../../record/tree.ts';
 import { BotError } from '../errors.ts';
 import { type Grid, listNodes, openGrid } from '../grid.ts';
+import { readConfig } from '../store.ts';
 import { openProgress, plain, type Progress } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
 import { type Audit, followRecord, type Followed } from './audit.ts';
@@ -46,7 +47,16 @@ export async function auditRecord(world: World, wish: AuditWish): Promise<void> 
   using progress = openProgress(world.terminal, world.nowMs, 'reading the record');
   const source = openRecord(grid.url, world.signal);
   const documentOf = async (id: string) => verifyIdentity(await grid.client.identity(id), id);
-  const audit: Audit = { grid: grid.name, source, policy, store, documentOf, say: progress.say };
+  const directory = await directoryOf(world, grid);
+  const audit: Audit = {
+    grid: grid.name,
+    directory,
+    source,
+    policy,
+    store,
+    documentOf,
+    say: progress.say,
+  };
   for (let isFirst = true; ; isFirst = false) {
     const look = await lookUnlessBusy(world, { audit, grid, mayWait: wish.isFollowed && !isFirst });
     if (look !== undefined) tell({ world, progress, isFirst }, look);
@@ -54,6 +64,12 @@ export async function auditRecord(world: World, wish: AuditWish): Promise<void> 
     progress.say('waiting for new entries');
     await sleep(LOOK_EVERY_MS, undefined, { signal: world.signal });
   }
+}
+
+/** The directory's own identity, the one that this bot pinned. */
+async function directoryOf(world: World, { client }: Grid): Promise<Identity> {
+  const { directory } = await readConfig(world.home);
+  return verifyIdentity((await client.grid()).directory, directory?.identity);
 }
 
 async function policyFor(world: World, path: string | undefined): Promise<Policy> {

@@ -150,6 +150,18 @@ test('an envelope that is another, or that nobody signed, is an alarm for good',
   expect((await audit()).alarms).toEqual(['ENVELOPE_OTHER', 'ENVELOPE_UNTRUSTED']);
 });
 
+test('what the directory measured is signed by it, and a kind that nobody knows is an alarm', async () => {
+  const { directory, audit, node } = await openStory();
+  const seen = { grid: 'test', node: node.id, atMs: NOW_MS };
+  directory.add(signEnvelope('measurement', seen, directory.person.keys.signing));
+  directory.publish();
+  expect(await audit()).toMatchObject({ code: EXIT.done, alarms: [] });
+  directory.add(signEnvelope('measurement', { ...seen, atMs: 1 }, node.keys.signing));
+  directory.add(signEnvelope('question', seen, node.keys.signing));
+  directory.publish();
+  expect((await audit()).alarms).toEqual(['ENVELOPE_UNTRUSTED', 'KIND_UNKNOWN']);
+});
+
 test('a number for a node that is left out or stands twice is an alarm', async () => {
   const { directory, audit, tenant, node } = await openStory();
   for (const [seq, nonce] of [
