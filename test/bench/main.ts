@@ -10,6 +10,7 @@ import { figuresOfProven } from './record/proven.ts';
 import { see, type Seen, tableOf } from './figure.ts';
 import { figuresOfWitness } from './record/witness.ts';
 import { figuresOnGrid } from './on-grid.ts';
+import { figuresOfSearch } from './search/figures.ts';
 import { figuresOfContracts } from './store/contracts.ts';
 import { figuresOnUefi } from './on-uefi.ts';
 import { figuresOnUpdate } from './on-update.ts';
@@ -39,6 +40,7 @@ async function bench(): Promise<boolean> {
     ...figuresOfProof(),
     ...figuresOfProven(),
     ...figuresOfWitness(),
+    ...figuresOfSearch(),
   ];
   const { only } = values;
   const wanted = only === undefined ? all : all.filter(({ name }) => name === only);

@@ -9,6 +9,8 @@ beforeAll(async () => {
 afterAll(async () => server[Symbol.asyncDispose](), 60_000);
 
 await import('../booking.test.ts');
+await import('../capacity/search.test.ts');
+await import('../capacity/uptime.test.ts');
 await import('../erasure.test.ts');
 await import('../feed/feeds.test.ts');
 await import('../feed/wants.test.ts');
