@@ -121,6 +121,7 @@ test('another node’s contract, and another key for a person, are refused by wh
   const two = await ground.addNode();
   await one.stop();
   const id = await ground.submit(ground.contract(one));
+  await soon(two, async () => isPublished(ground, id));
   await ground.whileDown(() => {
     const values = { id, node: two.self.identity.id };
     expect(owner.change('UPDATE contracts SET node = :node WHERE id = :id', values)).toBe(1);
