@@ -1,9 +1,9 @@
-import { bundleSchema } from '../../../src/identity/bundle.ts';
+import { bundleSchema, type IdentityBundle } from '../../../src/identity/bundle.ts';
 import type { Prices } from '../../../src/capacity/price.ts';
 import type { NodeClass, Resources } from '../../../src/capacity/spec.ts';
 import { opensWith } from '../../../src/contract/checks/body.ts';
 import { type NodeKnowledge, verifyContract } from '../../../src/contract/verify.ts';
-import { type Envelope, parseEnvelope } from '../../../src/identity/envelope.ts';
+import { parseEnvelope } from '../../../src/identity/envelope.ts';
 import { fromBase64, utf8 } from '../../../src/lib/bytes.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import { parsePolicy } from '../../../src/record/policy.ts';
@@ -42,7 +42,7 @@ export type Vector = {
   readonly contract: string;
   readonly spacesBefore?: number;
   /** The tenant's identity. */
-  readonly tenant: Envelope;
+  readonly tenant: IdentityBundle;
   /** The private body, in base64. */
   readonly body?: string;
   /** What is said of its place on the record. */

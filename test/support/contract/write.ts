@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { chainVectors } from './chain-cases.ts';
 import { judgedVectors } from './judged-cases.ts';
 import { signedVectors } from './signed-cases.ts';
 import { fileNameOf } from './vector.ts';
@@ -10,7 +11,7 @@ export const VECTORS = join(import.meta.dirname, '../../vectors/contract');
 /** Every vector's file: the same bytes wherever and whenever it is made. */
 export function vectorFiles(): ReadonlyMap<string, string> {
   return new Map(
-    [...signedVectors(), ...judgedVectors()].map((vector) => {
+    [...signedVectors(), ...chainVectors(), ...judgedVectors()].map((vector) => {
       return [fileNameOf(vector), `${JSON.stringify(vector, null, 2)}\n`];
     }),
   );
