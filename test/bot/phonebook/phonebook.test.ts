@@ -129,3 +129,24 @@ test('a directory that delivers a message twice shows it once', async () => {
   expect(replayed.out).toBe('No message waits.\n');
   expect(replayed.err).toContain('MESSAGE_REPLAYED');
 });
+
+test('a name stays with who holds it when keys change, and letters go to the new keys', async () => {
+  using root = folderOf();
+  await using directory = await openHere();
+  const alice = await person(root.path, 'alice', directory);
+  const bob = await person(root.path, 'bob', directory);
+  const { id } = await json(alice, 'name', 'claim', 'alice');
+  await json(bob, 'name', 'find', 'alice');
+  expect((await zos({ ...bob, input: 'before' }, 'message', 'send', 'alice')).code).toBe(0);
+  expect((await zos(bob, 'identity', 'rotate')).err).toBe('');
+  const { messages: doubtful } = await json(alice, 'message', 'read');
+  expect(doubtful).toEqual([expect.objectContaining({ text: 'before', isOutdated: true })]);
+  expect((await zos(alice, 'identity', 'rotate')).err).toBe('');
+  expect(await json(bob, 'name', 'find', 'alice')).toMatchObject({ id, version: 1 });
+  expect((await zos({ ...bob, input: 'after' }, 'message', 'send', 'alice')).code).toBe(0);
+  const { messages } = await json(alice, 'message', 'read');
+  expect(messages).toEqual([expect.objectContaining({ text: 'after', isOutdated: false })]);
+  expect((await zos(alice, 'name', 'release', 'alice')).code).toBe(0);
+  const audit = await zos({ ...bob, homePath: join(root.path, 'monitor') }, 'record', 'audit');
+  expect(audit).toMatchObject({ code: 0, err: '' });
+});
