@@ -6,7 +6,6 @@ import { build } from 'esbuild';
 import { expect, onTestFinished, test } from 'vitest';
 import { all } from '../../../src/directory/database/work.ts';
 import { openIdentity, openLogKey } from '../../../src/directory/keys.ts';
-
 import { makeGate } from '../../../src/directory/record/gate.ts';
 import { entryIn } from '../../../src/directory/record/head.ts';
 import { policyOf } from '../../../src/directory/record/policy.ts';
@@ -38,10 +37,8 @@ const LIFE_MS_MAX = 60_000;
 const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
-const POINTS = 'no accepted envelope is lost and no history forks';
-
 test(
-  `killed a thousand times at every point on SQLite, ${POINTS}`,
+  'killed a thousand times at every point on SQLite: nothing accepted is lost, no second history',
   async () => {
     expect(Math.min(...(await killOver([null, null])))).toBeGreaterThan(KILLS / 2);
   },
@@ -49,7 +46,7 @@ test(
 );
 
 test(
-  `killed a thousand times at every point on PostgreSQL, ${POINTS}`,
+  'killed a thousand times at every point on PostgreSQL: nothing accepted is lost, no second history',
   async () => {
     // The server goes on while directories die: what they committed is there, flushed or not.
     await using server = await openPostgresServer({ isDurable: false });
