@@ -88,7 +88,9 @@ test('secrets go from file and environment to their node, and are seen nowhere b
   // Nobody agrees to another price in passing.
   await node.askFor({ computeHourMicros: 9, storageHourMicros: 0, networkMicros: 0 });
   const dearer = await zos(bench, 'renew', 'vault', '--for', '48h', '--json');
-  expect(JSON.parse(dearer.err)).toMatchObject({ error: { code: 'PRICE_CHANGED' } });
+  // How far it got may stand before it, on a machine that is slow.
+  const refusal = JSON.parse(dearer.err.trim().split('\n').at(-1) ?? '') as unknown;
+  expect(refusal).toMatchObject({ error: { code: 'PRICE_CHANGED' } });
   await run('cancel', 'vault');
   expect(said.at(-1)?.err).toContain('secrets erased');
   expect(JSON.stringify([first, said])).not.toMatch(new RegExp(MARKS.join('|'), 'u'));
