@@ -38,7 +38,7 @@ const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
 test(
-  'killed a thousand times at every point on SQLite: nothing accepted is lost, no second history',
+  'killed a thousand times anywhere on SQLite: nothing accepted is lost, no second history',
   async () => {
     expect(Math.min(...(await killOver([null, null])))).toBeGreaterThan(KILLS / 2);
   },
@@ -46,7 +46,7 @@ test(
 );
 
 test(
-  'killed a thousand times at every point on PostgreSQL: nothing accepted is lost, no second history',
+  'killed a thousand times anywhere on PostgreSQL: nothing accepted is lost, no second history',
   async () => {
     // The server goes on while directories die: what they committed is there, flushed or not.
     await using server = await openPostgresServer({ isDurable: false });

@@ -220,7 +220,7 @@ function measureOf({ own, url }: AgentWish['directory'], folder: string) {
     processors: 2,
     isIdle: () => true,
     steady: () => performance.now(),
-    sleep: async (ms) => void (await pause(ms)),
+    sleep: async (ms) => pause(ms),
     fetchSample: async (question, sampleBytes) =>
       fetchBytes({
         url: `${url}/v1/measurements/${question}/sample`,
