@@ -12,6 +12,9 @@ import { figuresOfWitness } from './record/witness.ts';
 import { figuresOnGrid } from './on-grid.ts';
 import { figuresOfSearch } from './search/figures.ts';
 import { figuresOfContracts } from './store/contracts.ts';
+import { figuresOfHeartbeats } from './store/heartbeats.ts';
+import { figuresOfRaces } from './store/races.ts';
+import { figuresOfRows } from './store/rows.ts';
 import { figuresOnUefi } from './on-uefi.ts';
 import { figuresOnUpdate } from './on-update.ts';
 
@@ -37,6 +40,9 @@ async function bench(): Promise<boolean> {
     ...ATTESTATION_FIGURES,
     ...feedFigures(),
     ...figuresOfContracts(),
+    ...figuresOfHeartbeats(),
+    ...figuresOfRows(),
+    ...figuresOfRaces(),
     ...figuresOfProof(),
     ...figuresOfProven(),
     ...figuresOfWitness(),

@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { HOUR_MS } from '../../../src/lib/units.ts';
 import { openClient } from '../../../src/sdk/index.ts';
@@ -9,6 +9,7 @@ import { makeQuickly, type Signing, signQuickly } from '../feed/crowd.ts';
 import { inParallel } from '../feed/parallel.ts';
 import { type Figure, percentile } from '../figure.ts';
 import { STORES, type StoreKind, withDirectory } from './directory.ts';
+import { post } from './post.ts';
 
 const CONTRACTS = 6000;
 /** The middle one of so many slices is what counts. */
@@ -49,7 +50,7 @@ async function measure(kind: StoreKind): Promise<number> {
       const part = bodies.slice(slice * count, (slice + 1) * count);
       const startedMs = performance.now();
       await inParallel(part, AT_ONCE, async (body, at) =>
-        post(`${url}/v1/contracts`, body, agents[at % ADDRESSES] as Agent),
+        send(`${url}/v1/contracts`, body, agents[at % ADDRESSES] as Agent),
       );
       rates.push((count * 1000) / (performance.now() - startedMs));
     }
@@ -74,15 +75,7 @@ function bodyOf(ground: Ground, tenant: Signing, { at, nowMs }: { at: number; no
   return JSON.stringify({ contract: signed, tenant: { chain: [tenant.document] } });
 }
 
-async function post(url: string, body: string, agent: Agent): Promise<void> {
-  const status = await new Promise<number>((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': body.length };
-    const asking = request(url, { method: 'POST', agent, headers }, (answer) => {
-      answer.resume();
-      answer.once('end', () => resolve(answer.statusCode ?? 0));
-    });
-    asking.once('error', reject);
-    asking.end(body);
-  });
+async function send(url: string, body: string, agent: Agent): Promise<void> {
+  const status = await post(url, body, agent);
   if (status !== 201) throw new Error(`The directory answered ${status}.`);
 }

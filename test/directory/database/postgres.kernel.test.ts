@@ -6,7 +6,8 @@ let server: AsyncDisposable;
 beforeAll(async () => {
   server = await usePostgres();
 }, 60_000);
-afterAll(async () => server[Symbol.asyncDispose](), 60_000);
+// A database for each test is many files to remove.
+afterAll(async () => server[Symbol.asyncDispose](), 300_000);
 
 await import('../booking.test.ts');
 await import('../capacity/search.test.ts');
