@@ -95,7 +95,9 @@ export function afterTime(before: Life, nowMs: number): Life {
 }
 
 /** With the tenant's wish to end it; its room stays booked until the node says it ended. */
-export function afterCancellation(before: Life): Life {
+export function afterCancellation(before: Life, isUnheard = false): Life {
+  // Its node never gets it, so nobody but the books can say that it ended.
+  if (isUnheard) return { ...before, ...NOTHING_PENDING, isCancelled: true, state: 'ended' };
   const isSettled = isOver(before) && before.state !== 'released';
   return { ...before, isCancelled: true, state: isSettled ? before.state : 'cancelled' };
 }

@@ -196,6 +196,7 @@ test('a contract that is over or cancelled does not come back when sent again', 
   await client.putReceipt(makeReceipt(node, id, { state: 'refused', refusal }));
   expect((await client.contract(id)).state).toBe('refused');
   const gone = contractDigest(cancelled.contract);
+  await directory.settled();
   await client.cancelContract({ cancellation: cancelling(gone, node), tenant: tenant.document });
   clock.nowMs += MINUTE_MS;
   await store.sweep(clock.nowMs);

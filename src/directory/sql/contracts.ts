@@ -1,3 +1,4 @@
+import { payloadTypeOf } from '../../identity/envelope.ts';
 import type { Prices } from '../../capacity/price.ts';
 import { type Capacity, resourcesOf } from '../../capacity/spec.ts';
 import {
@@ -29,6 +30,7 @@ import type { Transaction } from '../database/database.ts';
 import { abreast, all, one, run, type Row, unheard, type Work } from '../database/work.ts';
 import { keepBody, withBody } from './bodies.ts';
 import { recordOf } from '../record/append.ts';
+import { publishedHead } from '../record/head.ts';
 import { keepBundle, putIdentity } from '../identity/identities.ts';
 import { bookedIn, crowdOn, jsonIn, numberIn, textIn, textOrNullIn } from './rows.ts';
 import { putZnetEnds } from './znets.ts';
@@ -248,10 +250,22 @@ export function* cancelContract(
       envelope: JSON.stringify(envelope),
     },
   );
-  yield* saveLife({ id: value.contract }, afterCancellation(life));
+  const isUnheard = life.held === null && !(yield* isPublished(life.pending?.digest));
+  yield* saveLife({ id: value.contract }, afterCancellation(life, isUnheard));
   transaction.record(entry);
   // Its tenant's signature is enough to stop: the node hears of it before any witness does.
   transaction.touch(value.node);
+}
+
+/** Whether a node may have heard of a version: before it is published, none has. */
+function* isPublished(digest: string | undefined): Work<boolean> {
+  if (digest === undefined) return true;
+  const { size } = yield* publishedHead();
+  const row = yield* one(
+    'SELECT idx FROM record_entries WHERE digest = :digest AND payload_type = :type',
+    { digest, type: payloadTypeOf('contract') },
+  );
+  return row !== undefined && numberIn(row, 'idx') < size;
 }
 
 const SWEEP_ROWS_MAX = 1000;
