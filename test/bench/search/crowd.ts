@@ -133,20 +133,7 @@ function nodeWork(
   };
   const envelope = signQuickly('offer', offer, node.key);
   const id = sha256Hex(untrustedPayload(envelope, 'offer'));
-  const heartbeat = {
-    grid: GRID,
-    node: node.id,
-    seq: 1,
-    atMs: nowMs,
-    bootId: 'bench',
-    uptimeMs: 1,
-    memory: { totalBytes: GiB, availableBytes: GiB },
-    system: null,
-    addresses: ['192.0.2.7'],
-    stages: [],
-    keyKept: 'disk' as const,
-    agentStarts: 1,
-  };
+  const heartbeat = heartbeatOf(node.id, nowMs);
   return function* () {
     yield* registerNode(QUIET, {
       identity: { value: verifyIdentity(node.document), envelope: node.document },
@@ -166,5 +153,22 @@ function nodeWork(
     const beat = { value: heartbeat, envelope: signQuickly('heartbeat', heartbeat, node.key) };
     yield* putHeartbeat(QUIET, beat, nowMs);
     yield* countWindow(beat.value, nowMs);
+  };
+}
+
+function heartbeatOf(node: string, nowMs: number) {
+  return {
+    grid: GRID,
+    node,
+    seq: 1,
+    atMs: nowMs,
+    bootId: 'bench',
+    uptimeMs: 1,
+    memory: { totalBytes: GiB, availableBytes: GiB },
+    system: null,
+    addresses: ['192.0.2.7'],
+    stages: [],
+    keyKept: 'disk' as const,
+    agentStarts: 1,
   };
 }
