@@ -104,6 +104,8 @@ export function afterCancellation(before: Life, isUnheard = false): Life {
 
 /** With the node's word about `said`, which is a version of this contract, old or new. */
 export function afterReceipt(before: Life, state: NodeWord, said: LifeVersion): Life {
+  // What ended has ended: its room may be another's by now, and no honest node holds it.
+  if (before.state === 'ended') return before;
   switch (state) {
     case 'accepted':
     case 'running':

@@ -136,7 +136,10 @@ function* wordsFor(node: string): Work<Pick<Wants, 'updatePolicy' | 'farmTerms'>
   };
 }
 
-/** The version that the node holds, to start from, and the one that waits for its word. */
+/**
+ * The version that the node holds, to start from, and the one that waits for its word: that also
+ * when it was cancelled meanwhile, for only who saw it can say that it is over.
+ */
 function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']> {
   const rows = yield* all(
     `SELECT v.envelope, u.bundle AS tenant, b.body, r.idx, r.seq FROM contracts c
@@ -144,7 +147,8 @@ function* contractsOf(node: string, size: number): Work<PlacedWants['contracts']
      LEFT JOIN bodies b ON b.version = v.digest
      JOIN bundles u ON u.digest = v.bundle
      JOIN record_entries r ON r.digest = v.digest AND r.payload_type = :type
-     WHERE c.node = :node AND c.is_booked = 1 AND c.is_live = 1 AND r.idx < :size
+     WHERE c.node = :node AND c.is_booked = 1 AND (c.is_live = 1 OR c.pending IS NOT NULL)
+       AND r.idx < :size
      ORDER BY c.seq, v.version`,
     { node, size, type: payloadTypeOf('contract') },
   );
