@@ -11,9 +11,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const SYSTEM_PACKAGES = {
   binutils: 'strip, for the Node that goes into the image',
   'ca-certificates': 'whom npm may trust',
-  chromium: 'the browser that a test checks signatures in',
   crun: 'tests that run containers on this kernel',
-  curl: "the stranger's check of the record, with nothing of ours",
   'debian-archive-keyring': 'the keys that sign Debian’s package index',
   'dhcpcd-base': 'tests that lease an address on this kernel',
   'dnsmasq-base': 'DHCP and TFTP for machines that boot',
@@ -34,7 +32,6 @@ const SYSTEM_PACKAGES = {
   nmap: 'scans a running node for open ports',
   openssl: 'the keys of Secure Boot',
   ovmf: 'the UEFI firmware of machines in QEMU, with Secure Boot',
-  'postgresql-15': 'the directory’s second store, in tests that start it themselves',
   procps: 'tests that compare processes before and after',
   'qemu-system-x86': 'the nodes, where there is no hardware',
   sbsigntool: 'signs what firmware starts',
@@ -47,7 +44,17 @@ const SYSTEM_PACKAGES = {
   'xz-utils': 'unpacks Debian’s package index and packages',
 };
 
+/** What only tests use, and what weighs most: `--tests` asks for it. */
+const TEST_PACKAGES = {
+  chromium: 'the browser that a test checks signatures in',
+  curl: "the stranger's check of the record, with nothing of ours",
+  postgresql: 'the directory’s second store, which tests start themselves',
+};
+
 const NODE_MAJOR_MIN = 20;
+const packages = process.argv.includes('--tests')
+  ? { ...SYSTEM_PACKAGES, ...TEST_PACKAGES }
+  : SYSTEM_PACKAGES;
 const DISK_BYTES_MIN = 4 * 1024 ** 3;
 
 /** Ends with one sentence that says what is missing and how to get it. */
@@ -75,7 +82,7 @@ function checkMachine() {
 }
 
 function missingPackages() {
-  const names = Object.keys(SYSTEM_PACKAGES);
+  const names = Object.keys(packages);
   const format = '${Package} ${db:Status-Status}\n';
   const { stdout } = spawnSync('dpkg-query', ['-W', `-f=${format}`, ...names], {
     encoding: 'utf8',
@@ -91,7 +98,7 @@ function installSystemPackages() {
   if (!isRoot && !hasSudo) {
     refuse(`Installing ${missing.join(', ')} needs root; run the same command as root.`);
   }
-  for (const name of missing) console.log(`set-up: ${name}: ${SYSTEM_PACKAGES[name]}`);
+  for (const name of missing) console.log(`set-up: ${name}: ${packages[name]}`);
   const apt = (...args) => {
     const words = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', '-y', ...args];
     return run(isRoot ? words : ['sudo', ...words]);
