@@ -14,7 +14,8 @@ function setUp(root: string, spoil: string, ...wrapped: readonly string[]): Ende
   const command = `${spoil}\nexec ${wrapped.join(' ')} node ${join(root, 'boot/setup.mjs')}`;
   const { status, stdout, stderr } = spawnSync('unshare', ['-m', 'sh', '-ec', command], {
     encoding: 'utf8',
-    env: { PATH: process.env['PATH'] ?? '', HOME: '/tmp', npm_config_fetch_retries: '0' },
+    // A home of its own: what npm keeps of other runs is no network.
+    env: { PATH: process.env['PATH'] ?? '', HOME: root, npm_config_fetch_retries: '0' },
   });
   return { status, printed: `${stdout}${stderr}`.trim() };
 }
