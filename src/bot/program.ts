@@ -216,10 +216,11 @@ function addFiles(program: Command, world: OpenWorld): void {
 const HANDED_OVER: Readonly<Record<HandedOver, string>> = {
   boot: 'what machines boot from: mirrors and boot media',
   release: 'keys, signing and publishing of releases',
+  directory: 'run a directory, back it up, restore it',
 };
 
 function addHandedOver(program: Command, world: OpenWorld, ended: Ended): void {
-  for (const name of ['boot', 'release'] as const) {
+  for (const name of ['boot', 'release', 'directory'] as const) {
     program
       .command(name)
       .argument('[args...]')

@@ -18,6 +18,7 @@ import { openIdentity, openLogKey } from './keys.ts';
 import { listenForMetrics } from './metrics/listener.ts';
 import { openMetrics } from './metrics/metrics.ts';
 import { openNotifier } from './feed/notifier.ts';
+import { HELP } from './help.ts';
 import { makeServer } from './server.ts';
 import { isBackupCommand, runBackupCommand } from './backup/command.ts';
 import { makeGate } from './record/gate.ts';
@@ -30,9 +31,7 @@ import type { Store } from './store.ts';
 import { checkedStoreUrl, openDatabase } from './stores.ts';
 
 const USAGE =
-  'Use: directory --listen HOST:PORT --grid NAME --data FOLDER [--root FILE] ' +
-  '[--metrics HOST:PORT] [--witness "KEY URL"]... [--quorum COUNT] [--tiles FOLDER] ' +
-  '[--store postgres://USER@HOST/DATABASE --keys FOLDER]; or: directory backup, restore';
+  'Use: directory --listen HOST:PORT --grid NAME --data FOLDER; --help says what else there is';
 /** How long a start waits for the witnesses to say what they saw last. */
 const SEEN_WAIT_MS = 5 * SECOND_MS;
 const SWEEP_EVERY_MS = SECOND_MS;
@@ -207,6 +206,10 @@ async function start(): Promise<void> {
 /** The directory itself, or one of the two commands that copy what it keeps. */
 async function main(): Promise<void> {
   const [command, ...words] = process.argv.slice(2);
+  if (command === '--help' || command === '-h') {
+    process.stdout.write(HELP);
+    return undefined;
+  }
   if (!isBackupCommand(command)) return start();
   console.log(JSON.stringify(await runBackupCommand(command, words)));
 }
