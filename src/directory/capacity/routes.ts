@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { verifyTerms } from '../../capacity/farm/terms.ts';
-import { verifyIdentity } from '../../identity/document.ts';
 import { envelopeSchema } from '../../identity/envelope.ts';
 import { capacityQuery, farmAnswer, idAnswer, idParams, nodesAnswer } from '../../sdk/api.ts';
-import { RefusedError } from '../errors.ts';
 import { sampleOf } from './measuring.ts';
-import { type App, type Directory, notFound, REFUSALS, spendOf } from '../routes/app.ts';
+import { type App, type Directory, farmerOf, notFound, REFUSALS, spendOf } from '../routes/app.ts';
 
 /** Bytes as they are. */
 const sampleAnswer = { 200: z.instanceof(Uint8Array), ...REFUSALS };
@@ -53,11 +51,7 @@ export function addCapacityRoutes(app: App, directory: Directory): void {
     },
     async ({ params, body }) => {
       const farm = params.id;
-      const document = await store.farmer(farm);
-      if (document === undefined) {
-        throw new RefusedError('FARM_UNKNOWN', 'No such farm is registered; create it first.');
-      }
-      const farmer = verifyIdentity(document);
+      const { document, farmer } = await farmerOf(directory, farm);
       const terms = verifyTerms(body, farmer, { grid, farm });
       spendOf(directory, farmer.id);
       await store.putTerms({ value: terms, envelope: body }, document);

@@ -5,6 +5,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { REQUEST_AGE_MS_MAX, RequestError, verifyRequest } from '../../contract/request.ts';
 import type { Log } from '../../host/log.ts';
+import type { IdentityBundle } from '../../identity/bundle.ts';
 import type { Identity } from '../../identity/document.ts';
 import { verifyIdentity } from '../../identity/document.ts';
 import {
@@ -112,4 +113,14 @@ export async function claimedNode(
     throw new RefusedError('NODE_UNKNOWN', 'This node has not registered; register it first.');
   }
   return verifyIdentity(document, node);
+}
+
+/** Whoever farms a registered farm, by their newest documents; throws `RefusedError`. */
+export async function farmerOf(
+  { store }: Directory,
+  farm: string,
+): Promise<{ readonly document: IdentityBundle; readonly farmer: Identity }> {
+  const document = await store.farmer(farm);
+  if (document !== undefined) return { document, farmer: verifyIdentity(document) };
+  throw new RefusedError('FARM_UNKNOWN', 'No such farm is registered; create it first.');
 }

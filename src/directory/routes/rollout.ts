@@ -1,10 +1,16 @@
-import { verifyIdentity } from '../../identity/document.ts';
 import { envelopeSchema } from '../../identity/envelope.ts';
 import { RolloutError } from '../../rollout/spec.ts';
 import { signTurnAnswer, verifyTurnWish, verifyUpdatePolicy } from '../../rollout/verify.ts';
 import { idAnswer, idParams, updatesAnswer } from '../../sdk/api.ts';
-import { RefusedError } from '../errors.ts';
-import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
+import {
+  type App,
+  claimedNode,
+  type Directory,
+  farmerOf,
+  notFound,
+  REFUSALS,
+  spendOf,
+} from './app.ts';
 
 /** How farms are updated: their farmers' word, and whose turn it is. */
 export function addRolloutRoutes(app: App, directory: Directory): void {
@@ -23,11 +29,7 @@ export function addRolloutRoutes(app: App, directory: Directory): void {
     },
     async ({ params, body }) => {
       const farm = params.id;
-      const document = await store.farmer(farm);
-      if (document === undefined) {
-        throw new RefusedError('FARM_UNKNOWN', 'No such farm is registered; create it first.');
-      }
-      const farmer = verifyIdentity(document);
+      const { document, farmer } = await farmerOf(directory, farm);
       const policy = verifyUpdatePolicy(body, farmer, { grid, farm });
       spendOf(directory, farmer.id);
       await store.putUpdatePolicy({ value: policy, envelope: body }, document);
