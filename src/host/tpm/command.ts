@@ -7,7 +7,7 @@ const TAG_NO_SESSIONS = 0x8001;
 const TAG_SESSIONS = 0x8002;
 const RC_SUCCESS = 0;
 /** The TPM tests itself or is busy: the same command is right a moment later (part 2, 6.6.3). */
-const RC_TRY_AGAIN: ReadonlySet<number> = new Set([0x90a, 0x908, 0x922]);
+export const RC_TRY_AGAIN: ReadonlySet<number> = new Set([0x90a, 0x908, 0x922]);
 const TRIES_MAX = 50;
 const TRY_AGAIN_MS = 100;
 

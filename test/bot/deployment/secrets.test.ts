@@ -43,7 +43,17 @@ function filesWithMark(path: string): string[] {
   return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => forms.some((form) => readFileSync(file, 'latin1').includes(form)));
+    .filter((file) => forms.some((form) => textOf(file).includes(form)));
+}
+
+/** Of a file that went between being listed and being read, nothing. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    throw error;
+  }
 }
 
 type Status = { contracts: { version: number; state: string; notAfterMs: number }[] };

@@ -11,7 +11,13 @@ import { parseTlogProof } from '../../../src/record/tlog-proof.ts';
 import { leafHash } from '../../../src/record/tree.ts';
 import { verifyCheckpoint, verifyGrowth, verifyTlogProof } from '../../../src/record/verify.ts';
 import { GRID, NOW_MS } from '../../support/contracts.ts';
-import { joinNode, makeFarmer, signingOf, type TestDirectory } from '../../support/directory.ts';
+import {
+  joinNode,
+  makeFarmer,
+  makeReceipt,
+  signingOf,
+  type TestDirectory,
+} from '../../support/directory.ts';
 import { verdict } from '../../support/record/signers.ts';
 
 import { openIn, openSetting, submit, tenant } from '../../support/record/setting.ts';
@@ -104,10 +110,14 @@ test('what nobody has seen yet reaches no node, but a cancellation does at once'
   );
   await directory.client.cancelContract({ cancellation, tenant: tenant.document });
   const before = await directory.store.wants(node.id, directory.clock.nowMs);
-  expect(before?.contracts).toEqual([]);
+  // The first contract is shown too: only its node can say that it is over.
+  expect(before?.contracts.map(({ seq }) => seq)).toEqual([1]);
   expect(before?.cancellations).toMatchObject([{ cancellation, seq: 3, proof: null }]);
-  // Of the first contract nothing is left to do, and its number is shown all the same.
-  expect(before?.passed?.map(({ entry }) => parseEntry(utf8(entry)).to?.seq)).toEqual([1]);
+  await directory.client.putReceipt(makeReceipt(node, digest, { seq: 1, state: 'ended' }));
+  const ended = await directory.store.wants(node.id, directory.clock.nowMs);
+  expect(ended?.contracts).toEqual([]);
+  // Nothing is left to do with it then, and its number is shown all the same.
+  expect(ended?.passed?.map(({ entry }) => parseEntry(utf8(entry)).to?.seq)).toEqual([1]);
   for (const witness of setting.witnesses) witness.mood = 'good';
   const after = await directory.client.wants(signingOf(node, directory.clock));
   expect(after?.contracts.map(({ seq }) => seq)).toEqual([2]);
