@@ -43,13 +43,13 @@ function vitest(name: string, ...args: readonly string[]): Suite {
 
 const CODE = ['src', 'image', 'boot', 'test'];
 
-/** What runs in under a minute and needs neither root nor QEMU. */
+/** What is quick: it needs neither root nor QEMU, and starts no whole program. */
 export const CHECK: readonly Suite[] = [
   { name: 'types', isLong: false, command: tool('tsc', '--noEmit') },
   { name: 'lint', isLong: false, command: tool('oxlint', '--type-aware', ...CODE) },
   { name: 'format', isLong: false, command: tool('oxfmt', '--check', ...CODE) },
   { name: 'unused code', isLong: false, command: tool('knip', '--no-progress') },
-  vitest('unit tests', ...['kernel', 'journey', 'fuzz'].map(excluded), 'test/'),
+  vitest('unit tests', ...['kernel', 'journey', 'fuzz', 'process'].map(excluded), 'test/'),
 ];
 
 function excluded(kind: string): string {
@@ -67,7 +67,7 @@ const OF_IMAGE = ['test/image/audit.journey', 'test/image/executable.journey'];
  * other, and what stands in a row side by side.
  */
 export const MACHINE: readonly (readonly Suite[])[] = [
-  [long('fuzz', '.fuzz.test.ts')],
+  [long('fuzz', '.fuzz.test.ts'), long('whole programs', '.process.test.ts')],
   [long('kernel tests', '.kernel.test.ts')],
   [{ name: 'image', isLong: true, command: script('image/build.ts') }],
   [

@@ -15,7 +15,7 @@ const EMPTY_WORDS = /(?:^|-)(?:manager|service|handler|helpers?|utils?|common|da
 
 /** The whole file name: a kebab-case noun, then what kind of file it is. */
 const FILE_NAME =
-  /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.(?:kernel|journey|fuzz))?(?:\.test)?\.(?:ts|mjs|c)$/u;
+  /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.(?:kernel|journey|fuzz|process))?(?:\.test)?\.(?:ts|mjs|c)$/u;
 
 /** Ways around the type checker, and promises to do the work another day. */
 const FORBIDDEN_TEXT = /\bas any\b|@ts-(?:ignore|nocheck)|\bTO(?:DO)\b/u;
