@@ -2,7 +2,7 @@ import { isLaterMeter, type Meter } from '../../capacity/use/meter.ts';
 import type { Receipt } from '../../contract/receipt.ts';
 import { ContractError } from '../../contract/verify.ts';
 import { RefusedError } from '../errors.ts';
-import { afterReceipt, isOver, type Life, type LifeVersion } from '../life.ts';
+import { afterReceipt, afterTime, isOver, type Life, type LifeVersion } from '../life.ts';
 import type { Carried } from '../store.ts';
 import { contractRow, saveLife, sweep } from './contracts.ts';
 import type { Transaction } from '../database/database.ts';
@@ -51,7 +51,8 @@ export function* putReceipt(
     return;
   }
   const before = jsonIn(row, 'life') as Life;
-  const after = afterReceipt(before, receipt.state, said);
+  // A late word brings nothing back that is past its end: the room is another's by now.
+  const after = afterTime(afterReceipt(before, receipt.state, said), nowMs);
   yield* saveLife({ id: receipt.contract }, after);
   const isChanged =
     after.held?.digest !== before.held?.digest ||
