@@ -5,7 +5,7 @@ import type { CarriedContract } from '../../src/contract/verify.ts';
 import { type Envelope, signEnvelope } from '../../src/identity/envelope.ts';
 import { toBase64, utf8 } from '../../src/lib/bytes.ts';
 import { codeOf } from '../../src/lib/errors.ts';
-import { GiB, HOUR_MS, MINUTE_MS } from '../../src/lib/units.ts';
+import { GiB, MINUTE_MS } from '../../src/lib/units.ts';
 import { GRID, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
 import {
   contractFor,
@@ -15,6 +15,7 @@ import {
   openDirectory,
   signingOf,
   type TestDirectory,
+  HEARTBEAT,
 } from '../support/directory.ts';
 
 type Node = Awaited<ReturnType<typeof joinNode>>;
@@ -261,16 +262,3 @@ test('an older heartbeat never replaces a newer one', async () => {
   const seen = (await client.node(node.id)).heartbeat;
   expect(seen).toMatchObject({ lastSeenMs: NOW_MS, payload: { seq: 2 }, envelope: beat(2) });
 });
-
-const HEARTBEAT = {
-  grid: GRID,
-  atMs: NOW_MS,
-  bootId: 'boot',
-  uptimeMs: HOUR_MS,
-  memory: { totalBytes: GiB, availableBytes: GiB },
-  system: null,
-  addresses: [],
-  stages: [],
-  keyKept: 'memory',
-  agentStarts: 1,
-};

@@ -222,6 +222,20 @@ export function contractFor(
   return carry(tenant, makeContract(tenant, { ...base, ...changes }));
 }
 
+/** A sign of life but for its node and number. */
+export const HEARTBEAT = {
+  grid: GRID,
+  atMs: NOW_MS,
+  bootId: 'boot',
+  uptimeMs: HOUR_MS,
+  memory: { totalBytes: GiB, availableBytes: GiB },
+  system: null,
+  addresses: [],
+  stages: [],
+  keyKept: 'memory',
+  agentStarts: 1,
+};
+
 /** A receipt that the node signs. */
 export function makeReceipt(
   node: Person,

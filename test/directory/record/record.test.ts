@@ -4,7 +4,6 @@ import { policyOf } from '../../../src/directory/record/policy.ts';
 import { fetchBytes } from '../../../src/host/http.ts';
 import { signEnvelope, untrustedPayload } from '../../../src/identity/envelope.ts';
 import { fromBase64, textOf, utf8 } from '../../../src/lib/bytes.ts';
-import { GiB, HOUR_MS } from '../../../src/lib/units.ts';
 import { entryOf, formatEntry, leafHashOf, parseEntry } from '../../../src/record/entry.ts';
 import { decodeBundle } from '../../../src/record/tile.ts';
 import { parseTlogProof } from '../../../src/record/tlog-proof.ts';
@@ -17,25 +16,12 @@ import {
   makeReceipt,
   signingOf,
   type TestDirectory,
+  HEARTBEAT,
 } from '../../support/directory.ts';
 import { verdict } from '../../support/record/signers.ts';
-
 import { openIn, openSetting, submit, tenant } from '../../support/record/setting.ts';
 
 const ROOT = 'A'.repeat(43) + '=';
-const HEARTBEAT = {
-  grid: GRID,
-  atMs: NOW_MS,
-  bootId: 'boot',
-  uptimeMs: HOUR_MS,
-  memory: { totalBytes: GiB, availableBytes: GiB },
-  system: null,
-  addresses: [],
-  stages: [],
-  keyKept: 'memory',
-  agentStarts: 1,
-};
-
 async function get(directory: TestDirectory, path: string): Promise<Uint8Array> {
   return fetchBytes({ url: `${directory.url}/record/${path}` });
 }
