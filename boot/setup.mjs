@@ -48,6 +48,7 @@ const SYSTEM_PACKAGES = {
 const TEST_PACKAGES = {
   chromium: 'the browser that a test checks signatures in',
   curl: "the stranger's check of the record, with nothing of ours",
+  'zbar-tools': 'reads the QR code off a picture of the screen, as a phone does',
   postgresql: 'the directory’s second store, which tests start themselves',
 };
 

@@ -48,7 +48,8 @@ export async function runCommands(
   const { args, env, nowMs } = parts;
   const { stdout, stderr } = process;
   const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  // Not once: execa, which then finds nobody else who listens, would end the process right away.
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
   const program = new Command(about.name)
     .description(about.description)
     .option('--json', 'answers and errors as JSON, for programs')

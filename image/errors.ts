@@ -13,6 +13,8 @@ export class ImageError extends ZosError<
   | 'MODULE_UNKNOWN'
   | 'SPACE_SHORT'
   | 'NOT_REPRODUCIBLE'
+  | 'NOT_ASCII'
+  | 'CACHE_REFUSED'
   | 'BUILD_RUNNING'
   | 'AUDIT_FAILED'
 > {}

@@ -10,9 +10,11 @@ type ModuleGroup = { readonly why: string; readonly names: readonly string[] };
 /** Loaded by PID 1 of the first stage, in this order, before there is a program to load others. */
 export const BOOT_MODULES: readonly string[] = ['crc32c_generic', 'libcrc32c', 'erofs'];
 
-/** Enough to reach the network by whatever card a server has, to filter it, and to read media. */
-export const FIRST_MODULES: readonly ModuleGroup[] = [
-  { why: 'cards of virtual machines', names: words('virtio_net vmxnet3 hv_netvsc ena gve') },
+/**
+ * Drivers of cards that are plugged in before the machine starts: the first stage loads those of
+ * all that are there, they stay, and the second stage would only hold 5 MB of them in memory.
+ */
+export const CARD_MODULES: readonly ModuleGroup[] = [
   { why: 'Intel cards', names: words('e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice') },
   { why: 'Broadcom cards', names: words('tg3 bnx2 bnx2x bnxt_en') },
   { why: 'NVIDIA cards', names: words('mlx4_en mlx5_core') },
@@ -20,12 +22,18 @@ export const FIRST_MODULES: readonly ModuleGroup[] = [
   { why: 'cards of other vendors', names: words('atlantic be2net cxgb4 enic ionic qede sfc') },
   { why: 'cards of AMD boards', names: words('amd_xgbe pcnet32') },
   { why: 'PHYs of cards above', names: words('broadcom marvell') },
+];
+
+/** Enough to reach the network, to filter it, and to read media; in both stages. */
+export const FIRST_MODULES: readonly ModuleGroup[] = [
+  { why: 'cards of virtual machines', names: words('virtio_net vmxnet3 hv_netvsc ena gve') },
   { why: 'the host firewall', names: words('nf_tables nft_ct nft_reject_inet nft_limit nft_log') },
   {
     why: 'sticks and discs that carry the farm file; the lowest release is kept on a disk',
     names: words('nvme ahci ata_piix sd_mod sr_mod virtio_blk virtio_scsi usb_storage uas'),
   },
   { why: 'what sticks are plugged into', names: words('xhci_pci ehci_pci ohci_pci uhci_hcd') },
+  { why: 'VLANs and bundles of cards, where a farmer signed so', names: words('8021q bonding') },
   { why: 'standby pairs of virtual cards', names: words('failover net_failover') },
 ];
 
@@ -38,12 +46,12 @@ export const SECOND_MODULES: readonly ModuleGroup[] = [
     names: words('aacraid arcmsr isci mptsas mvsas pm80xx'),
   },
   { why: 'the data disk; images of containers', names: words('ext4 erofs overlay loop') },
-  { why: 'encryption and checks of disks', names: words('dm_mod dm_crypt dm_verity') },
+  { why: 'file systems that tenants may ask for', names: words('xfs btrfs') },
+  { why: 'encryption and checks of disks', names: words('dm_mod dm_crypt dm_verity xts') },
   { why: 'fast arithmetic for them', names: words('aesni_intel ghash_clmulni_intel crc32c_intel') },
   { why: 'fast hashes for them', names: words('sha256_ssse3 sha512_ssse3') },
   { why: 'the tunnel of tenant networks', names: words('wireguard') },
   { why: 'links of tenant networks', names: words('veth bridge br_netfilter tun dummy vxlan') },
-  { why: 'links of farms', names: words('8021q bonding macvlan ipvlan') },
   { why: 'rules of tenant networks', names: words('nft_nat nft_masq nft_redir nft_chain_nat') },
   { why: 'matches of those rules', names: words('nft_fib_inet nft_hash nft_numgen nft_quota') },
   {
@@ -70,7 +78,10 @@ type Firmware = {
   readonly names: readonly string[];
 };
 
-/** What cards of the first stage can't start without, or lose speed without. In both stages. */
+/**
+ * What cards of the first stage can't start without, or lose speed without. In both stages: a
+ * driver asks again when its link comes up anew.
+ */
 export const FIRMWARE: readonly Firmware[] = [
   {
     why: 'bnx2 does not start without',

@@ -49,7 +49,15 @@ export const CHECK: readonly Suite[] = [
   { name: 'lint', isLong: false, command: tool('oxlint', '--type-aware', ...CODE) },
   { name: 'format', isLong: false, command: tool('oxfmt', '--check', ...CODE) },
   { name: 'unused code', isLong: false, command: tool('knip', '--no-progress') },
-  vitest('unit tests', ...['kernel', 'journey', 'fuzz', 'process'].map(excluded), 'test/'),
+  // Without a process for each file: they share what they import, which is most of their time. On
+  // every processor: left alone, vitest keeps one free.
+  vitest(
+    'unit tests',
+    '--no-isolate',
+    '--maxWorkers=100%',
+    ...['kernel', 'journey', 'fuzz', 'process'].map(excluded),
+    'test/',
+  ),
 ];
 
 function excluded(kind: string): string {
@@ -58,8 +66,24 @@ function excluded(kind: string): string {
 
 /** Compares all of this machine before and after, so nothing may come and go beside it. */
 const ALONE = 'test/journeys/start.journey.test.ts';
-/** These leave `dist/release` as it is; other journeys sign it anew, each with its directory. */
+/** Single machines that run a script on the released kernel: no grid, no directory. */
+const GUESTS = [
+  'courier',
+  'disks',
+  'drivers',
+  'killed',
+  'network',
+  'screen/pictures',
+  'secrets',
+  'volumes',
+  'walls/',
+].map((name) => `test/journeys/${name}`);
+/** Grids that wait more than they work: for watchdogs, back-offs, and what is missed for long. */
+const WAITING = ['faults/', 'update/starts', 'farm/'].map((name) => `test/journeys/${name}`);
+/** These start one machine each; the other grids have two, and sign `dist/release` anew. */
 const BESIDE = ['test/journeys/firmware/', 'test/journeys/release/'];
+/** Four machines at once take all that this one has: nothing that is slow stands beside them. */
+const FOUR = 'test/journeys/update/rollout';
 const OF_IMAGE = ['test/image/audit.journey', 'test/image/executable.journey'];
 
 /**
@@ -67,11 +91,22 @@ const OF_IMAGE = ['test/image/audit.journey', 'test/image/executable.journey'];
  * other, and what stands in a row side by side.
  */
 export const MACHINE: readonly (readonly Suite[])[] = [
-  [long('fuzz', '.fuzz.test.ts'), long('whole programs', '.process.test.ts')],
-  [long('kernel tests', '.kernel.test.ts')],
-  [{ name: 'image', isLong: true, command: script('image/build.ts') }],
   [
-    long('journeys', 'test/journeys/', ...[ALONE, ...BESIDE].map((path) => `--exclude=${path}**`)),
+    { name: 'image', isLong: true, command: script('image/build.ts') },
+    long('whole programs', '.process.test.ts'),
+  ],
+  [long('four machines', FOUR), long('fuzz', '.fuzz.test.ts')],
+  [
+    long('kernel tests', '.kernel.test.ts'),
+    long('guests', ...GUESTS),
+    long('journeys that wait', ...WAITING),
+  ],
+  [
+    long(
+      'journeys',
+      'test/journeys/',
+      ...[ALONE, FOUR, ...BESIDE, ...GUESTS, ...WAITING].map((path) => `--exclude=${path}**`),
+    ),
     long('journeys beside', ...BESIDE, ...OF_IMAGE),
   ],
   [long('npm start', ALONE)],

@@ -35,6 +35,10 @@ export type GridWish = {
   readonly makeFirstStage?: () => Promise<string>;
   /** Whether machines have a second serial port, as a socket `NODE.serial` in the lab's folder. */
   readonly hasSecondSerial?: boolean;
+  /** Whether machines have a display, of which pictures can be taken. */
+  readonly hasDisplay?: boolean;
+  /** What each machine's own clock says at first, in the order of their names. */
+  readonly clocks?: readonly string[];
   readonly onEvent: OnEvent;
   readonly onConsole?: (node: string, line: ConsoleLine) => void;
   readonly signal: AbortSignal;
@@ -115,7 +119,7 @@ async function openWire({ root, name, onEvent, onConsole }: GridWish): Promise<L
 
 /** What is bought for each node, in the order of their names. */
 async function makeMachines(wish: GridWish, lab: Lab): Promise<GuestWish[]> {
-  const { root, memoryMiB, diskMiB, hasSecondSerial, uefi } = wish;
+  const { root, memoryMiB, diskMiB, hasSecondSerial, hasDisplay, uefi } = wish;
   const enrolledPath = uefi === undefined ? undefined : await ensureEnrolled(root);
   const machines: GuestWish[] = [];
   for (let index = 0; index < wish.nodes; index += 1) {
@@ -125,7 +129,9 @@ async function makeMachines(wish: GridWish, lab: Lab): Promise<GuestWish[]> {
       mac: macOf(index),
       memoryMiB,
       serialLogPath: join(wish.folder, `${name}.log`),
+      ...(wish.clocks?.[index] === undefined ? {} : { clock: wish.clocks[index] }),
       ...(hasSecondSerial === true ? { secondSerialPath: join(lab.folder, `${name}.serial`) } : {}),
+      ...(hasDisplay === undefined ? {} : { hasDisplay }),
       ...(diskMiB === undefined ? {} : { diskPath: await lab.makeDisk(name, diskMiB) }),
       ...(uefi === undefined
         ? {}

@@ -26,7 +26,10 @@ export type GuestWish = {
   readonly secondSerialPath?: string;
   /** Boots a kernel directly, without firmware's network boot. */
   readonly kernel?: Machine['kernel'];
+  /** A display, of which `qmp('screendump')` takes a picture. */
+  readonly hasDisplay?: boolean;
   readonly isCounted?: boolean;
+  readonly clock?: Machine['clock'];
   readonly endsOnReset?: boolean;
 };
 
@@ -63,6 +66,8 @@ export type Place = {
 };
 
 const LINES_MAX = 50_000;
+/** Firmware tries the network once, and then stands at its menu; who farms sets it to try again. */
+const GAVE_UP = /BdsDxe: No bootable option/u;
 
 /** Switches a machine on at a tap of the lab; it boots from the network. */
 export function startGuest(wish: GuestWish, place: Place): Guest {
@@ -76,8 +81,10 @@ export function startGuest(wish: GuestWish, place: Place): Guest {
     if (wish.serialLogPath !== undefined) appendFileSync(wish.serialLogPath, `${line.text}\n`);
     news.emit('line', line);
     place.onLine?.(wish.name, line);
+    if (GAVE_UP.test(line.text)) void reset().catch(() => undefined);
   };
   const qmpPath = `${place.folder}/${wish.name}.qmp`;
+  const reset = async (): Promise<void> => void (await tellQemu(qmpPath, 'system_reset'));
   const { moreDiskPaths = [] } = wish;
   const running = startQemu({
     netns: place.netns,
@@ -93,7 +100,9 @@ export function startGuest(wish: GuestWish, place: Place): Guest {
     ...(place.tpm === undefined ? {} : { tpmSocketPath: place.tpm.socketPath }),
     ...(wish.kernel === undefined ? {} : { kernel: wish.kernel }),
     ...(wish.secondSerialPath === undefined ? {} : { secondSerialPath: wish.secondSerialPath }),
+    ...(wish.hasDisplay === undefined ? {} : { hasDisplay: wish.hasDisplay }),
     ...(wish.isCounted === undefined ? {} : { isCounted: wish.isCounted }),
+    ...(wish.clock === undefined ? {} : { clock: wish.clock }),
     ...(wish.endsOnReset === undefined ? {} : { endsOnReset: wish.endsOnReset }),
   });
   void running.ended.then(() => news.emit('end'));
@@ -110,7 +119,7 @@ export function startGuest(wish: GuestWish, place: Place): Guest {
     lines,
     follow: (signal) => follow(console, signal),
     waitFor: (pattern, deadlineMs) => waitFor(console, pattern, deadlineMs),
-    reset: async () => void (await tellQemu(qmpPath, 'system_reset')),
+    reset,
     powerOff,
     qmp: (command, args) => tellQemu(qmpPath, command, args),
     ended: running.ended,

@@ -23,6 +23,7 @@ type Options = {
   readonly mirrors: readonly string[];
   readonly valid: string;
   readonly takeBlankDisks?: true;
+  readonly network?: string;
   readonly release?: string;
 };
 
@@ -55,6 +56,7 @@ export function addMedia(program: Command, around: () => Surroundings): void {
     .requiredOption('--mirrors <url...>', 'where the node fetches its release from, tried in turn')
     .option('--valid <time>', 'how long the join token can be used', '30d')
     .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
+    .option('--network <file>', 'how the machine reaches the network; see `zos farm token --help`')
     .option('--release <dir>', 'the release to boot, or a mirror of it (dist/release)')
     .addHelpText('after', HELP)
     .action((options: Options) => makeMedia(around(), options));
@@ -83,8 +85,9 @@ async function makeMedia(around: Surroundings, options: Options): Promise<void> 
   answer(around, value, `${what}\n\n${NEXT[options.format](path)}\n`);
 }
 
-function wishOf({ farm, mirrors, valid, takeBlankDisks }: Options): FarmWish {
-  return { farm, mirrors, valid, takesBlankDisks: takeBlankDisks === true };
+function wishOf({ farm, mirrors, valid, takeBlankDisks, network }: Options): FarmWish {
+  const common = { farm, mirrors, valid, takesBlankDisks: takeBlankDisks === true };
+  return network === undefined ? common : { ...common, network: resolve(network) };
 }
 
 /** Whatever is there has to be what this command makes: never a device, never somebody's folder. */

@@ -14,10 +14,19 @@ export type FarmWish = {
   /** Such as `30d`. */
   readonly valid: string;
   readonly takesBlankDisks: boolean;
+  /** A file of network settings; see `zos farm token --help`. */
+  readonly network?: string;
 };
 
 const tokensSchema = z
-  .array(z.object({ grid: z.string(), token: envelopeSchema, farmer: bundleSchema }))
+  .array(
+    z.object({
+      grid: z.string(),
+      token: envelopeSchema,
+      farmer: bundleSchema,
+      network: envelopeSchema.optional(),
+    }),
+  )
   .length(1);
 
 /**
@@ -33,6 +42,7 @@ export async function signFarmFile(around: Surroundings, wish: FarmWish): Promis
     ['farm', 'token', '--count', '1', '--valid', wish.valid],
     wish.farm === undefined ? [] : ['--farm', wish.farm],
     wish.takesBlankDisks ? ['--take-blank-disks'] : [],
+    wish.network === undefined ? [] : ['--network', wish.network],
   ].flat();
   const [file] = await askBot(bot, args, tokensSchema);
   if (file === undefined) throw new BootError('PROGRAM_FAILED', 'zos signed no token.');

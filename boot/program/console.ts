@@ -1,20 +1,22 @@
 import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
+import { type Board, openBoard } from '../../src/screen/board.ts';
+import { plainLine } from '../../src/screen/waits.ts';
 import { type BootRefusal, REFUSALS_MAX } from '../../src/artifact/spec.ts';
 
 export type Stage = { readonly stage: string; readonly sinceKernelStartMs: number };
 
 /** What this boot does, told as it happens and kept for the agent's report. */
-export type BootConsole = {
+export type BootConsole = Board & {
   /** A stage that was reached: `zos: boot STAGE DETAIL`. */
   readonly reached: (stage: string, detail?: string) => void;
-  /** A line for people that is no stage. */
-  readonly say: (text: string) => void;
   /** Something that was not taken: `zos: boot refused ARTIFACT: CODE sentence`. */
   readonly refused: (refused: Refused) => void;
   readonly stages: readonly Stage[];
   /** The first of them, and the last one. */
   readonly refusals: readonly BootRefusal[];
 };
+
+const LINE_MAX = 500;
 
 export type Refused = {
   readonly artifact: string;
@@ -27,13 +29,15 @@ export type Refused = {
 export function openConsole(print: (line: string) => void, clockMs: () => number): BootConsole {
   const stages: Stage[] = [];
   const refusals: BootRefusal[] = [];
-  const say = (text: string): void => print(`zos: boot ${oneLine(text)}`);
+  const board = openBoard({ print: (text) => print(`zos: boot ${text}`), clockMs });
+  const say = (text: string): void => board.say(oneLine(text));
   return {
+    ...board,
     stages,
     refusals,
     say,
     refused: ({ artifact, error, mirror }) => {
-      say(refusalText(artifact, error));
+      board.failed(`${artifact}: ${codeOf(error)} ${sentenceOf(error)}`, 'refused');
       const [code, sentence] = [codeOf(error).slice(0, 60), oneLine(sentenceOf(error))];
       if (refusals.length === REFUSALS_MAX) refusals.pop();
       refusals.push({
@@ -50,12 +54,6 @@ export function openConsole(print: (line: string) => void, clockMs: () => number
   };
 }
 
-/** The line by which a failed check can be found. */
-function refusalText(artifact: string, error: unknown): string {
-  return `refused ${artifact}: ${codeOf(error)} ${sentenceOf(error)}`;
-}
-
-/** Texts from a network must not move the cursor, or look like two lines. */
 function oneLine(text: string): string {
-  return text.replaceAll(/[^\P{Cc}]+/gu, ' ').slice(0, 500);
+  return plainLine(text, LINE_MAX);
 }

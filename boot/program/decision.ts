@@ -1,6 +1,6 @@
 import type { BootAnswer } from '../../src/artifact/release/answer.ts';
 import { checkLowest, isOfRelease, type Remembered } from '../../src/artifact/release/floor.ts';
-import { checkExpiry, type Release } from '../../src/artifact/release/metadata.ts';
+import { checkExpiry, isExpired, type Release } from '../../src/artifact/release/metadata.ts';
 import { ArtifactError, type GridFile } from '../../src/artifact/spec.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 import type { BootConsole } from './console.ts';
@@ -43,7 +43,7 @@ export function openDecision(parts: DecisionParts): Decide {
     }
     if (answer === undefined) {
       if (own.length === 0) throw silent(grid);
-      await goByHint(parts);
+      await goByHint(parts, release);
     } else {
       if (!answers.has(key)) await goByDirectory(parts, answer);
       answers.set(key, answer);
@@ -62,10 +62,16 @@ async function goByDirectory(parts: DecisionParts, { timeMs }: BootAnswer): Prom
   parts.console.reached('clock', `${new Date(nowMs).toISOString()} by the directory`);
 }
 
-/** Unsigned time is better than a clock with an empty battery, and never before this image. */
-async function goByHint(parts: DecisionParts): Promise<void> {
-  const hintMs = await parts.askTime();
-  const nowMs = Math.max(hintMs ?? parts.nowMs(), parts.notBeforeMs);
+/**
+ * Unsigned time is better than a clock with an empty battery, and never before this image. It is
+ * asked for only where the machine's own clock can't be right: else whoever answers in a time
+ * server's place could make a release look expired, and keep the machine from booting.
+ */
+async function goByHint(parts: DecisionParts, release: Release): Promise<void> {
+  const ownMs = parts.nowMs();
+  const isLikely = ownMs >= parts.notBeforeMs && !isExpired(release, ownMs);
+  const hintMs = isLikely ? undefined : await parts.askTime();
+  const nowMs = Math.max(hintMs ?? ownMs, parts.notBeforeMs);
   await moveClock(parts, nowMs);
   const by = hintMs === undefined ? 'the clock of this machine' : 'a time server, unsigned';
   parts.console.reached('clock', `${new Date(nowMs).toISOString()} by ${by}`);

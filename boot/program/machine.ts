@@ -16,11 +16,14 @@ const TIME_SERVERS_MAX = 4;
 /** Whether a release may be taken, decided by this machine's own clock, disks, TPM and network. */
 export function decideOnMachine(ground: {
   readonly console: BootConsole;
-  readonly leases: readonly Lease[];
+  readonly leases: () => Promise<readonly Lease[]>;
   readonly notBeforeMs: number;
 }): Decide {
   const { console, leases } = ground;
-  const servers = leases.flatMap(({ timeServers, router }) => [...timeServers, router ?? []]);
+  const timeServers = async (): Promise<string[]> => {
+    const told = (await leases()).flatMap((lease) => [...lease.timeServers, lease.router ?? []]);
+    return [...new Set([...told.flat(), ...TIME_SERVERS])].slice(0, TIME_SERVERS_MAX);
+  };
   return openDecision({
     ...ground,
     nowMs: systemTimeMs,
@@ -39,7 +42,7 @@ export function decideOnMachine(ground: {
       }),
     askTime: async () =>
       askTime({
-        servers: [...new Set([...servers.flat(), ...TIME_SERVERS])].slice(0, TIME_SERVERS_MAX),
+        servers: await timeServers(),
         chance: () => randomBytes(8),
         deadlineMs: 2 * SECOND_MS,
       }),

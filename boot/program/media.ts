@@ -30,22 +30,30 @@ const STICK_WAIT_MS = 10 * SECOND_MS;
 const PAUSE_MS = SECOND_MS;
 
 /**
- * What a farmer tells this machine, from the first place that has it: beside the first stage in
- * memory, then a stick, disk or disc, then beside what DHCP says the firmware was sent to. `loader`
- * is who loaded the kernel: one on local media says that such a medium is there, so it is waited
- * for. Throws `ArtifactError`.
+ * What a farmer tells this machine by what is in or on it: beside the first stage in memory, or on
+ * a stick, disk or disc. It may say how to reach the network. `loader` is who loaded the kernel:
+ * one on local media says that such a medium is there, so it is waited for. Throws `ArtifactError`.
  */
-export async function findMedia(wish: {
+export async function findOwnMedia(wish: {
   readonly path: string;
   readonly console: BootConsole;
   readonly loader: Loader | null;
-  readonly leases: readonly Lease[];
-}): Promise<FoundMedia> {
-  const { path, console, loader, leases } = wish;
+}): Promise<FoundMedia | undefined> {
+  const { path, console, loader } = wish;
   const bytes = await readFile(path).catch(() => undefined);
   if (bytes !== undefined) return { media: parseBootMedia(bytes), source: 'initramfs' };
   const local = await findLocal(console, loader === 'local' ? LOCAL_WAIT_MS : 0);
-  if (local !== undefined) return { media: local.media, source: `local ${local.device}` };
+  return local && { media: local.media, source: `local ${local.device}` };
+}
+
+/**
+ * What a farmer tells this machine beside what DHCP says the firmware was sent to. Throws
+ * `ArtifactError`.
+ */
+export async function findNetworkMedia(
+  console: BootConsole,
+  leases: readonly Lease[],
+): Promise<FoundMedia> {
   for (const url of await farmUrls(leases)) {
     const media = await fetchMedia(url, console);
     if (media !== undefined) return { media, source: `network ${url}` };
@@ -94,10 +102,16 @@ async function findLocal(console: BootConsole, waitMs: number): Promise<LocalMed
   for (let waitedMs = 0; ; waitedMs += PAUSE_MS) {
     await loadModulesForDevices(index);
     const found = await findLocalMedia({ console: { refused } });
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      console.waits('media', null);
+      return found;
+    }
     const isDue = waitedMs < STICK_WAIT_MS && (await isDiskOnItsWay());
-    if (waitedMs >= waitMs && !isDue) return undefined;
-    if (waitedMs === 0) console.say('waits for the stick, disk or disc that is plugged in');
+    if (waitedMs >= waitMs && !isDue) {
+      console.waits('media', null);
+      return undefined;
+    }
+    console.waits('media', 'the stick, disk or disc that is plugged in');
     await sleep(PAUSE_MS);
   }
 }

@@ -66,11 +66,15 @@ export async function fetchRelease(wish: ReleaseFetch): Promise<FetchedRelease |
   for (let round = 1; ; round += 1) {
     for (const mirror of mirrors) {
       const fetched = await tryMirror(wish, progress, mirror);
-      if (fetched !== undefined) return fetched;
+      if (fetched !== undefined) {
+        console.waits('mirror', null);
+        return fetched;
+      }
     }
     if (round >= roundsMax) return undefined;
     const waitMs = Math.min((wish.backOffMs ?? BACK_OFF_MS) * 2 ** (round - 1), BACK_OFF_MS_MAX);
-    console.say(`tried all ${mirrors.length} mirrors; starts again in ${waitMs / SECOND_MS} s`);
+    const again = `again in ${waitMs / SECOND_MS} s`;
+    console.waits('mirror', `a release: no mirror of ${mirrors.length} gave it, ${again}`);
     await sleep(waitMs, undefined, signalOf(wish));
   }
 }

@@ -1,74 +1,114 @@
-import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf } from '../../src/lib/errors.ts';
+import { codeOf, sentenceOf } from '../../src/lib/errors.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
+import { useWayOut } from '../../src/host/http.ts';
 import { loadModules, loadModulesForDevices, readModuleIndex } from '../../src/host/modules.ts';
-import { type Lease, leaseOnce } from '../../src/host/net/dhcp.ts';
-import { hostRules } from '../../src/host/net/firewall.ts';
-import { type Link, listLinks, runIp } from '../../src/host/net/ip.ts';
-import { loadRules } from '../../src/host/net/nft.ts';
+import { type Lease, readLease } from '../../src/host/net/dhcp.ts';
+import { closeHost } from '../../src/host/net/wall.ts';
+import { keepUplinks } from '../../src/uplink/apply-kept.ts';
+import type { UplinkView } from '../../src/uplink/apply.ts';
+import { familyOf, type UplinkSettings } from '../../src/uplink/spec.ts';
 import type { BootConsole } from './console.ts';
 
 const FIREWALL_MODULES = ['nf_tables', 'nft_ct'];
-const LEASE_DEADLINE_MS = 30 * SECOND_MS;
-const PAUSE_MS = SECOND_MS;
-/** `/etc/resolv.conf` of the image leads here. */
-const RESOLVER_PATH = '/run/resolv.conf';
+/** How long IPv4 is waited for after IPv6 is there: mirrors and farm files may be behind it. */
+const OTHER_FAMILY_MS = 5 * SECOND_MS;
+
+export type Network = AsyncDisposable & {
+  /** What DHCP told, on the links that have a lease by now. */
+  readonly leases: () => Promise<Lease[]>;
+  /** Goes by other settings from now on, and waits until the machine can reach out again. */
+  readonly use: (settings: UplinkSettings) => Promise<void>;
+};
 
 /**
- * From no driver to an address. The firewall drops everything from outside before the first card is
- * even known, and when it can't be loaded the machine stays off the network: that throws. Waiting
- * for a card, a cable or an answer has no end, and is told. Answers what DHCP told.
+ * The firewall drops everything from outside before the first card is even known; when it can't be,
+ * every card is taken down, and it throws `FirewallError`. Then the drivers of what is there.
  */
-export async function bringUpNetwork(console: BootConsole): Promise<Lease[]> {
+export async function closeMachine(console: BootConsole): Promise<void> {
   const index = await readModuleIndex();
   await loadModules(index, FIREWALL_MODULES);
-  await loadRules(hostRules());
+  await closeHost();
   console.reached('firewall-closed');
   const { loaded, failed } = await loadModulesForDevices(index);
   console.reached('modules', `loaded ${loaded.length} failed ${failed.length}`);
-  const leases = await lease(console);
-  for (const { link, address, server } of leases) {
-    console.reached('address', `${address} on ${link} from ${server ?? 'an unnamed server'}`);
-  }
-  const lines = leases.flatMap(({ nameServers }) => nameServers.map((ip) => `nameserver ${ip}\n`));
-  await writeFile(RESOLVER_PATH, lines.slice(0, 3).join(''));
-  return leases;
 }
 
-async function lease(console: BootConsole): Promise<Lease[]> {
-  const up = new Set<string>();
-  for (;;) {
-    const cards = (await listLinks()).filter(isCard);
-    const fresh = cards.filter(({ name }) => !up.has(name));
-    if (fresh.length > 0) await runIp(fresh.map(({ name }) => `link set dev ${name} up`));
-    for (const { name, mac } of fresh) {
-      up.add(name);
-      console.reached('link-up', `${name} ${mac ?? ''}`);
-    }
-    if (cards.length === 0) {
-      console.say('waits for a network card: none of the drivers here found one');
-      await sleep(PAUSE_MS);
-      continue;
-    }
-    try {
-      const links = cards.map(({ name }) => name);
-      return await leaseOnce({ links, deadlineMs: LEASE_DEADLINE_MS });
-    } catch (error) {
-      if (codeOf(error) !== 'DHCP_NO_ANSWER') throw error;
-      console.say(`waits for an address: no DHCP server answers; ${await cables()}`);
-      await sleep(PAUSE_MS);
-    }
-  }
+/**
+ * From cards to an address, and kept so while the first stage lasts. Waiting for a card, a cable or
+ * an answer has no end, and is told.
+ */
+export async function bringUpNetwork(
+  console: BootConsole,
+  settings: UplinkSettings,
+): Promise<Network> {
+  const ending = new AbortController();
+  let now = settings;
+  const follower = followViews(console, () => now);
+  const kept = keepUplinks(
+    {
+      settings: () => now,
+      ground: { asFirmware: true },
+      onView: follower.see,
+      onTrouble: (error) => console.say(`the network: ${codeOf(error)} ${sentenceOf(error)}`),
+      sleep: async (ms, signal) => {
+        await sleep(ms, undefined, { signal }).catch(() => undefined);
+      },
+      steady: () => performance.now(),
+    },
+    ending.signal,
+  );
+  await follower.isReachable();
+  return {
+    leases: async () => {
+      const leases = await Promise.all((follower.view()?.have.leased ?? []).map(readLease));
+      return leases.filter((lease) => lease !== undefined);
+    },
+    use: async (other) => {
+      now = other;
+      await follower.isReachable();
+    },
+    [Symbol.asyncDispose]: async () => {
+      ending.abort();
+      await kept;
+    },
+  };
 }
 
-async function cables(): Promise<string> {
-  const cards = (await listLinks()).filter(isCard);
-  return cards
-    .map(({ name, hasCarrier }) => `${name} ${hasCarrier ? 'has' : 'has no'} link`)
-    .join(', ');
-}
-
-function isCard({ isLoopback, kind }: Link): boolean {
-  return !isLoopback && kind === undefined;
+/** Tells what changes from look to look, and when the machine can reach out. */
+function followViews(console: BootConsole, settings: () => UplinkSettings) {
+  let last: UplinkView | undefined;
+  let reachable = Promise.withResolvers<void>();
+  let firstAtMs: number | undefined;
+  const told = new Set<string>();
+  const tell = (stage: string, detail: string): void => {
+    if (!told.has(`${stage} ${detail}`)) console.reached(stage, detail);
+    told.add(`${stage} ${detail}`);
+  };
+  return {
+    view: () => last,
+    see: (view: UplinkView): void => {
+      last = view;
+      useWayOut(view.way);
+      for (const { name, isUp, permanentMac = '', isLoopback } of view.have.links) {
+        if (isUp && !isLoopback) tell('link-up', `${name} ${permanentMac}`);
+      }
+      for (const { step, failure } of view.done) {
+        if (failure !== null) console.say(`can't ${step.do}: ${failure}`);
+      }
+      for (const { address, link } of view.addresses) tell('address', `${address} on ${link}`);
+      console.waits('network', view.waits.length === 0 ? null : view.waits.join('; '));
+      const isFour = view.addresses.some(({ address }) => familyOf(address) === 4);
+      if (view.addresses.length > 0) firstAtMs ??= performance.now();
+      const waitedMs = performance.now() - (firstAtMs ?? performance.now());
+      const isSettled = isFour || view.have.leased === null || waitedMs > OTHER_FAMILY_MS;
+      const isOurs = view.settings === settings();
+      if (isOurs && view.addresses.length > 0 && isSettled) reachable.resolve();
+    },
+    isReachable: async (): Promise<void> => {
+      reachable = Promise.withResolvers();
+      firstAtMs = undefined;
+      await reachable.promise;
+    },
+  };
 }

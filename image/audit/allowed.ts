@@ -1,13 +1,14 @@
 import { FILES } from '../files.ts';
-import { BOOT_MODULES, FIRMWARE, FIRST_MODULES, SECOND_MODULES } from '../modules.ts';
+import { BOOT_MODULES, CARD_MODULES, FIRMWARE, FIRST_MODULES, SECOND_MODULES } from '../modules.ts';
 import { closeModules, imagePathOf } from '../parts/module-set.ts';
 import type { Stage } from '../files.ts';
 import type { KernelModules } from '../parts/module-set.ts';
 import type { Allowed } from './rules.ts';
 
-/** Names of the modules of a stage; the second has those of the first as well. */
+/** Names of the modules of a stage; the second has those of the first as well, but for cards'. */
 export function moduleNamesOf(stage: Stage): string[] {
-  const groups = stage === 'first' ? FIRST_MODULES : [...FIRST_MODULES, ...SECOND_MODULES];
+  const others = stage === 'first' ? CARD_MODULES : SECOND_MODULES;
+  const groups = [...FIRST_MODULES, ...others];
   return groups.flatMap((group) => group.names);
 }
 

@@ -14,6 +14,7 @@
 #include "init.h"
 
 #define CGROUP "/sys/fs/cgroup/zos/agent"
+#define COURIER "/sys/fs/cgroup/zos/courier"
 #define FOLDER "/run/zos/agent"
 /* The agent ends with this status to go to the other system. */
 #define STATUS_SWITCH 64
@@ -45,6 +46,7 @@ static const struct program AGENT = {
     .root = "/",
     .cgroup = CGROUP "/cgroup.procs",
     .argv = ARGV,
+    .confine = confine_agent,
 };
 
 struct trial {
@@ -53,7 +55,16 @@ struct trial {
   time_t healthy_since; /* 0 until it is */
 };
 
-static unsigned long memory_max;
+/* Asked for nothing yet, an agent on trial takes half of this. */
+#define TRIAL_BYTES_MAX (128ul << 20)
+/* Beside an eighth of the machine, which a challenge of the directory may fill. */
+#define ANON_BYTES_MAX (256ul << 20)
+
+static unsigned long memory_max, anon_max;
+
+static unsigned long least(unsigned long one, unsigned long other) {
+  return one < other ? one : other;
+}
 
 /*
  * An agent that takes more is ended, and containers are not. The system that it runs from and the
@@ -64,7 +75,9 @@ static void limit_memory(void) {
   struct sysinfo machine;
   char text[32] = "";
   if (sysinfo(&machine) != 0) return;
-  memory_max = machine.totalram / 4 * 3 * machine.mem_unit;
+  unsigned long total = machine.totalram * machine.mem_unit;
+  memory_max = total / 4 * 3;
+  anon_max = least(memory_max / 2, total / 8 + ANON_BYTES_MAX);
   int error = write_file(CGROUP "/memory.max", with_number(text, memory_max));
   if (error != 0) say("can't limit memory of the", AGENT.name, error);
   write_file(CGROUP "/memory.oom.group", "1");
@@ -72,6 +85,7 @@ static void limit_memory(void) {
 
 /* Everything in the agent's cgroup, its tools too: none may hold a system that has to go. */
 static void end_all(void) {
+  write_file(COURIER "/cgroup.kill", "1");
   int error = write_file(CGROUP "/cgroup.kill", "1");
   if (error != 0) say("can't end all of the", AGENT.name, error);
 }
@@ -103,11 +117,14 @@ static void look_at_trial(struct trial *trial, time_t at) {
   }
 }
 
-/* What can't be given back is most of what there may be: from there on the machine would only move
- * pages of programs in and out, for minutes, before the kernel ends anything. */
-static bool is_full(void) {
+/*
+ * In a small machine what can't be given back is then most of what there may be: from there on it
+ * would only move pages of programs in and out, for minutes, before the kernel ends anything. In a
+ * large one it would be the containers' memory.
+ */
+static bool is_full(bool is_new) {
   unsigned long taken = read_count(CGROUP "/memory.stat", "anon ");
-  return memory_max > 0 && taken > memory_max / 2;
+  return anon_max > 0 && taken > (is_new ? least(anon_max, TRIAL_BYTES_MAX) : anon_max);
 }
 
 /* Why an agent has to be ended, or 0. */
@@ -115,9 +132,10 @@ static const char *fault_of(const struct trial *trial, time_t started, time_t se
   time_t quiet = seen == started ? BEGIN_SECONDS : QUIET_SECONDS;
   time_t at = now();
   bool isLate = at - started >= HEALTHY_SECONDS;
-  if (trial->is_on && trial->healthy_since == 0 && isLate) return "unhealthy";
-  if (at - seen >= quiet) return "hung";
-  return is_full() ? "memory" : 0;
+  bool isNew = trial->is_on && trial->healthy_since == 0;
+  if (is_full(isNew)) return "memory";
+  if (isNew && isLate) return "unhealthy";
+  return at - seen >= quiet ? "hung" : 0;
 }
 
 /* Waits for the agent's end; answers why PID 1 ended it, or 0 when it ended by itself. */

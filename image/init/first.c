@@ -23,8 +23,10 @@ static const struct program BOOT_PROGRAM = {
 static const char *const MODULES[] = {
     "/modules/crc32c_generic.ko.xz",
     "/modules/libcrc32c.ko.xz",
-    "/modules/erofs.ko.xz",
 };
+#define LAST_MODULE "/modules/erofs.ko.xz"
+/* As many reads of images are unpacked at once; for each, a megabyte is kept for ever. */
+#define UNPACKING_MAX 16
 
 static void make_cgroups(void) {
   const char *controllers = "+cpu +cpuset +io +memory +pids";
@@ -57,6 +59,19 @@ static void switch_root(void) {
   say("can't start", argv[0], errno);
 }
 
+static void load(const char *path, const char *parameters) {
+  int error = load_module(path, parameters);
+  if (error != 0) say("can't load", path, error);
+}
+
+/* By itself erofs keeps that megabyte for every processor that the board could ever have. */
+static void load_erofs(void) {
+  char limit[48] = "zstd_streams=";
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  bool isFew = processors > 0 && processors < UNPACKING_MAX;
+  load(LAST_MODULE, with_number(limit, isFew ? (unsigned long)processors : UNPACKING_MAX));
+}
+
 /* What was put behind the first stage's archive: by a boot server, or by the kernel before. */
 static void hand_on(const char *from, const char *to) {
   if (access(from, F_OK) != 0) return;
@@ -67,10 +82,8 @@ static void hand_on(const char *from, const char *to) {
 int main(void) {
   if (getpid() != 1) return 1;
   watch_signals();
-  for (unsigned i = 0; i < sizeof MODULES / sizeof *MODULES; i++) {
-    int error = load_module(MODULES[i], "");
-    if (error != 0) say("can't load", MODULES[i], error);
-  }
+  for (unsigned i = 0; i < sizeof MODULES / sizeof *MODULES; i++) load(MODULES[i], "");
+  load_erofs();
   int error = mount_image("/first.erofs", FIRST);
   if (error != 0) {
     say("can't mount first.erofs (is rootfstype=ramfs on the kernel command line?)", 0, error);
@@ -78,6 +91,7 @@ int main(void) {
   /* The kernel looks for firmware below PID 1's root. */
   if (symlink(FIRST "/usr/lib", "/lib") != 0) say("can't link", "/lib", errno);
   mount_all(FIRST);
+  take_no_input(FIRST "/dev/tty0");
   sethostname("zos", 3);
   make_cgroups();
   hand_on("/farm.json", BOOT "/farm.json");

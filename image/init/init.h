@@ -6,16 +6,23 @@
 #include <sys/types.h>
 #include <time.h>
 
+/* For the environment of our programs: what was large and is freed goes back to the machine, and
+ * stays in no pool (mallopt(3)); a courier that fetched 50 MB would keep 20 of them. */
+#define GIVES_MEMORY_BACK "MALLOC_MMAP_THRESHOLD_=32768", "MALLOC_TRIM_THRESHOLD_=131072"
+
 /* What PID 1 starts. argv and environment are constant: the kernel command line can't reach them. */
 struct program {
   const char *name;   /* on the console */
   const char *root;   /* its root folder */
   const char *cgroup; /* where its processes are counted */
   char *const *argv;
+  int (*confine)(void); /* before it starts, if not 0 */
 };
 
 /* console.c: one line on the console, `zos: init ...`, with the error's text when `error` is not 0. */
 void say(const char *what, const char *which, int error);
+/* Neither the keyboard of this display nor the console's line is listened to from now on. */
+void take_no_input(const char *display);
 /* A whole number behind a text that has room for it; returns the text. */
 char *with_number(char *text, unsigned long number);
 
@@ -60,6 +67,14 @@ time_t now(void);
 
 /* agent.c: runs the agent for ever, and comes back from a newer system that is not well. */
 void supervise_agent(void);
+
+/* confine/filter.c: no more of the kernel than is on a list, for good. 0 or an errno. */
+int confine_agent(void);
+/* `program` is the descriptor that it is started from. */
+int confine_courier(int program);
+
+/* confine/courier.c: becomes the courier, confined. Returns an exit status when it can't. */
+int run_courier(void);
 
 /* system.c: the two systems. Puts the one of `/run/zos/boot/other` in the place of the one that
  * runs, which becomes the other one: done twice, everything is as it was. 0 or an errno. */

@@ -20,7 +20,7 @@
 #define WDIOC_SETTIMEOUT _IOWR('W', 6, int) /* linux/watchdog.h */
 
 static char *const ENVIRONMENT[] = {
-    "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C", "TZ=UTC", 0,
+    "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C", "TZ=UTC", GIVES_MEMORY_BACK, 0,
 };
 
 static sigset_t watched;
@@ -55,7 +55,9 @@ pid_t start(const struct program *program) {
   if (chroot(program->root) != 0 || chdir("/") != 0) _exit(126);
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) dup2(null, 0);
-  execve(program->argv[0], program->argv, ENVIRONMENT);
+  int error = program->confine == 0 ? 0 : program->confine();
+  if (error != 0) say("can't confine the", program->name, error);
+  else execve(program->argv[0], program->argv, ENVIRONMENT);
   say("can't start", program->argv[0], errno);
   _exit(127);
 }

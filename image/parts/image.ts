@@ -36,7 +36,7 @@ export type BuildWish = {
 
 export type Built = {
   readonly kernel: KernelModules;
-  /** Everything in the images, the initramfs's own PID 1 too. */
+  /** Everything in the images, each path once, the initramfs's own PID 1 too. */
   readonly entries: readonly TreeEntry[];
   /** Files that the bundle in `zos-node` was made of. */
   readonly inputs: readonly string[];
@@ -57,7 +57,9 @@ export async function buildImage(wish: BuildWish): Promise<Built> {
   const stage = { folders, kernel, products };
   const first = await phase('first stage', async () => makeFirst(wish, stage));
   const second = await phase('second stage', async () => makeSecond(wish, stage));
-  const initramfs = await phase('initramfs', async () => makeInitramfs(wish, { kernel, first }));
+  const initramfs = await phase('initramfs', async () =>
+    makeInitramfs(wish, { kernel, first: first.path }),
+  );
   const initramfsPath = join(paths.work, 'initramfs.cpio');
   await phase('unified kernel image', async () =>
     makeUki({
@@ -76,7 +78,10 @@ export async function buildImage(wish: BuildWish): Promise<Built> {
     makeErofs({ folders, entries: webEntries(folders), path: join(paths.work, 'web.erofs') }),
   );
   await publish(web, paths.images);
-  return { kernel, entries: [...second, ...initramfs], inputs: executable.inputs };
+  const all = [...first.entries, ...second, ...initramfs];
+  // What is in both stages is the same file in both.
+  const entries = [...new Map(all.map((entry) => [entry.path, entry])).values()];
+  return { kernel, entries, inputs: executable.inputs };
 }
 
 async function unpackAll(wish: BuildWish): Promise<Folders> {
@@ -104,11 +109,14 @@ async function makeProducts(wish: BuildWish, executable: string): Promise<Parts[
   };
 }
 
-async function makeFirst(wish: BuildWish, parts: Parts): Promise<string> {
+type Stage = { readonly path: string; readonly entries: readonly TreeEntry[] };
+
+async function makeFirst(wish: BuildWish, parts: Parts): Promise<Stage> {
   const moduleNames = moduleNamesOf('first');
   const entries = await stageEntries({ ...parts, stage: 'first', moduleNames });
   const path = join(wish.paths.work, 'first.erofs');
-  return makeErofs({ folders: parts.folders, entries, path });
+  await makeErofs({ folders: parts.folders, entries, path });
+  return { path, entries };
 }
 
 async function makeSecond(wish: BuildWish, parts: Parts): Promise<TreeEntry[]> {

@@ -1,6 +1,8 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../src/host/exec.ts';
 import { MINUTE_MS } from '../../src/lib/units.ts';
+import { confinementHeader } from '../node/confinement.ts';
 import type { Stage } from '../files.ts';
 
 const FLAGS = (
@@ -10,7 +12,7 @@ const FLAGS = (
 const SHARED = ['console', 'files', 'module', 'mount', 'supervise'];
 const OF_STAGE: Readonly<Record<Stage, readonly string[]>> = {
   first: [],
-  second: ['agent', 'system'],
+  second: ['agent', 'confine/filter', 'confine/courier', 'system'],
 };
 
 /** Compiles a stage's PID 1 from the sources in `init/`: static, against musl, some 30 KB. */
@@ -21,7 +23,8 @@ export async function makeInit(wish: {
 }): Promise<string> {
   const output = join(wish.work, `init-${wish.stage}`);
   const sources = [wish.stage, ...SHARED, ...OF_STAGE[wish.stage]].map((name) => `${name}.c`);
-  const args = [...FLAGS, '-o', output, ...sources];
+  await writeFile(join(wish.work, 'confinement.h'), confinementHeader());
+  const args = [...FLAGS, '-I', '.', '-I', wish.work, '-o', output, ...sources];
   const cwd = join(wish.root, 'image/init');
   await run({ file: 'musl-gcc', args, cwd, deadlineMs: MINUTE_MS });
   return output;

@@ -2,16 +2,24 @@ import { ArtifactError } from './spec.ts';
 
 /**
  * What every kernel of ours is started with. erofs is mounted from a file on the root file system,
- * which a ramfs can do and a tmpfs can not; a crash restarts the machine; the kernel takes no
- * module, kernel or memory image that is not signed, whoever asks (kernel_lockdown(7)).
+ * which a ramfs can do and a tmpfs can not; a crash restarts the machine, also one before anything
+ * of ours runs; the kernel takes no module, kernel or memory image that is not signed, whoever asks
+ * (kernel_lockdown(7)).
  */
 export const KERNEL_ARGUMENTS = [
   'rootfstype=ramfs',
   'quiet',
   'loglevel=4',
+  'oops=panic',
   'panic=10',
   'lockdown=integrity',
   'module.sig_enforce=1',
+  // No gate for 32-bit programs at all, for nobody: half of the kernel's surface.
+  'ia32_emulation=0',
+  // Objects of one kind don't lie where one of another kind was freed.
+  'slab_nomerge',
+  'page_alloc.shuffle=1',
+  'debugfs=off',
 ] as const;
 
 /** The kernel talks on both, and so do we (`src/host/log.ts`); PID 1 on the last one only. */

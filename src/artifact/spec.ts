@@ -63,11 +63,13 @@ const bootMediaSchema = z.strictObject({
   mirrors: z.array(mirrorSchema).min(1).max(MIRRORS_MAX),
   token: envelopeSchema.nullable(),
   farmer: bundleSchema.nullable(),
+  /** How the machines of the farm reach out, signed by its farmer; see `src/uplink/spec.ts`. */
+  network: envelopeSchema.optional(),
 });
 /**
  * `/farm.json`, what a farmer's boot server or stick tells a machine. Unsigned: mirrors are hints,
- * token and farmer carry their own signatures. Who can change it can keep a node from booting, or
- * send it to another farm; it can't make it run anything.
+ * token, farmer and network settings carry their own signatures. Who can change it can keep a node
+ * from booting, or send it to another farm; it can't make it run anything.
  */
 export type BootMedia = z.infer<typeof bootMediaSchema>;
 

@@ -5,6 +5,7 @@ import type { HeldContract } from './deployment/compile.ts';
 import type { Placement } from './deployment/plan.ts';
 import { BotError } from './errors.ts';
 import type { Books, Grid, KnownContract } from './grid.ts';
+import { type StandingVolume, standingVolumes } from './volumes/standing.ts';
 import { readDeployments, type SavedDeployment } from './store.ts';
 import type { World } from './world.ts';
 
@@ -82,6 +83,8 @@ export type Standing = {
   readonly held: ReadonlyMap<string, HeldContract>;
   readonly reserved: ReadonlyMap<string, Resources>;
   readonly placement: Placement;
+  /** What holds data now. */
+  readonly volumes: readonly StandingVolume[];
 };
 
 /** Reads the live contracts of the deployment of this name; throws when one waits for its node. */
@@ -99,6 +102,7 @@ export async function standingOf(world: World, books: Books, name: string): Prom
     held: new Map(held.map((it) => [it.node, it])),
     reserved: new Map(held.map((it) => [it.node, it.resources ?? NO_RESOURCES])),
     placement: new Map(containers),
+    volumes: standingVolumes(held),
   };
 }
 

@@ -22,7 +22,9 @@ export class BotError extends ZosError<
   | 'DIRECTORY_CHANGED'
   | 'NO_ROOM'
   | 'CLASS_TOO_LOW'
+  | 'NODE_REFUSED'
   | 'NODE_UNKNOWN'
+  | 'DISK_UNKNOWN'
   | 'DEPLOYMENT_UNKNOWN'
   | 'DEPLOYMENT_MOVED'
   | 'CONTAINER_UNKNOWN'
@@ -35,6 +37,8 @@ export class BotError extends ZosError<
   | 'NAME_UNPROVEN'
   | 'NAME_CHANGED'
   | 'TOO_SLOW'
+  | 'VOLUME_KEY_MISSING'
+  | 'VOLUME_LOST'
   | 'INTERRUPTED'
 > {}
 
@@ -78,7 +82,9 @@ const BOT_EXIT = {
   DIRECTORY_CHANGED: EXIT.refused,
   NO_ROOM: EXIT.noRoom,
   CLASS_TOO_LOW: EXIT.noRoom,
+  NODE_REFUSED: EXIT.refused,
   NODE_UNKNOWN: EXIT.noRoom,
+  DISK_UNKNOWN: EXIT.usage,
   DEPLOYMENT_UNKNOWN: EXIT.usage,
   DEPLOYMENT_MOVED: EXIT.usage,
   CONTAINER_UNKNOWN: EXIT.usage,
@@ -91,6 +97,8 @@ const BOT_EXIT = {
   NAME_UNPROVEN: EXIT.unreachable,
   NAME_CHANGED: EXIT.refused,
   TOO_SLOW: EXIT.unreachable,
+  VOLUME_KEY_MISSING: EXIT.refused,
+  VOLUME_LOST: EXIT.refused,
   INTERRUPTED: EXIT.interrupted,
 } satisfies Record<BotError['code'], number>;
 

@@ -100,7 +100,7 @@ export function stagesOf({ contract, receipt }: KnownContract, version: number):
   const isRunning = receipt.state === 'running';
   const state = isRunning ? 'running' : receipt.state;
   const stages = receipt.workloads.map((workload) => ({
-    subject: `${workload.kind === 'znet' ? 'network' : 'container'} ${plain(workload.name)}`,
+    subject: `${workload.kind === 'znet' ? 'network' : workload.kind} ${plain(workload.name)}`,
     state: workload.state,
     because: workload.because,
   }));

@@ -120,7 +120,8 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
   const offer = verifyOffer(said.offer, identity, grid);
   const heartbeat =
     said.heartbeat === null ? null : verifyHeartbeat(said.heartbeat.envelope, identity, grid);
-  const isFresh = heartbeat !== null && nowMs - heartbeat.atMs < ONLINE_MS_MAX;
+  const isAsleep = heartbeat?.isAsleep === true;
+  const isFresh = heartbeat !== null && !isAsleep && nowMs - heartbeat.atMs < ONLINE_MS_MAX;
   const { farm, location, state, used, uptime, measured } = said;
   const proof = said.proof?.offerId === offer.id ? said.proof : null;
   const isProven = proof !== null && proof.isProven && nowMs < proof.untilMs;
@@ -138,6 +139,18 @@ export function verifyNode(said: NodeAnswer, grid: string, nowMs: number): Known
     uptime,
     measured,
   };
+}
+
+/** The one node whose id begins so; throws `BotError`. */
+export function chooseNode(known: readonly KnownNode[], prefix: string): KnownNode {
+  const found = known.filter(({ identity }) => identity.id.startsWith(prefix));
+  const [node] = found;
+  if (node !== undefined && found.length === 1) return node;
+  const sentence =
+    node === undefined
+      ? `No node's id begins with ${prefix}; see \`zos nodes\`.`
+      : `${found.length} nodes' ids begin with ${prefix}; write more of it.`;
+  throw new BotError('NODE_UNKNOWN', sentence);
 }
 
 /** A contract of this tenant and the latest that its node signed about it. */

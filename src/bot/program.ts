@@ -8,8 +8,7 @@ import { printDeployments } from './commands/deployments.ts';
 import { handOver, type HandedOver } from './boot/hand-over.ts';
 import { printImage } from './commands/image.ts';
 import { printLogs } from './commands/logs.ts';
-import { printNodes } from './capacity/nodes.ts';
-import type { NodesOptions } from './capacity/wish.ts';
+import { addNodes } from './capacity/program.ts';
 import { renew } from './commands/renew.ts';
 import { printStatus } from './commands/status.ts';
 import { deploymentJsonSchema } from './deployment/schema.ts';
@@ -102,6 +101,7 @@ function programOf(around: Surroundings, ended: Ended): Command {
   };
   addIdentity(program, world);
   addFarm(program, world);
+  addNodes(program, world);
   addDeployments(program, world);
   addRenew(program, world);
   addVerify(program, world, ended);
@@ -115,31 +115,19 @@ function programOf(around: Surroundings, ended: Ended): Command {
 
 type OpenWorld = () => World;
 
+type DeployOptions = { dryRun?: true; erase?: string[]; out?: string };
+
 function addDeployments(program: Command, world: OpenWorld): void {
-  program
-    .command('nodes')
-    .description('the nodes of the grid, what they offer and what of it is free')
-    .option('--cpu <count>', 'with so many processors free')
-    .option('--memory <size>', 'with so much memory free, such as 4GiB')
-    .option('--ssd <size>', 'with so much solid-state storage free')
-    .option('--hdd <size>', 'with so much rotating storage')
-    .option('--country <code>', 'in this country, such as BE')
-    .option('--class <class>', 'that proved at least this of its boot')
-    .option('--farm <farm>', 'of this farm: its id, or the name of one of yours')
-    .option('--feature <name...>', 'that can do this, such as tpm or x86-64-v3')
-    .option('--price <price>', 'on which that costs at most so much an hour')
-    .option('--online', 'heard of in the last minutes')
-    .addHelpText('after', help.NODES)
-    .action((options: NodesOptions) => printNodes(world(), options));
   program
     .command('deploy')
     .argument('<file>', 'a deployment in YAML or JSON')
     .option('--dry-run', 'show what would be signed, and send nothing')
+    .option('--erase <volume...>', 'volumes that may go with all that is in them')
     .option('--out <file>', 'of a team: write what the next member has to sign')
     .description('place, sign and send a deployment, and follow it until it runs')
     .addHelpText('after', help.DEPLOY)
-    .action((file: string, options: { dryRun?: true; out?: string }) =>
-      deploy(world(), { file, isDryRun: options.dryRun === true, out: options.out }),
+    .action((file: string, options: DeployOptions) =>
+      deploy(world(), { ...options, file, isDryRun: options.dryRun === true }),
     );
   program
     .command('deployments')
@@ -162,7 +150,7 @@ function addDeployments(program: Command, world: OpenWorld): void {
   program
     .command('cancel')
     .argument('<id>', 'its name, or the first digits of its id')
-    .description('end a deployment now, and follow until its nodes say so')
+    .description('end a deployment now, volumes and all, and follow until its nodes say so')
     .option('--out <file>', 'of a team: write what the next member has to sign')
     .action((id: string, options: { out?: string }) =>
       cancel(world(), { wanted: id, out: options.out }),

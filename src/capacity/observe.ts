@@ -3,8 +3,11 @@ import { readHardware } from '../host/hardware.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { Inventory } from './status.ts';
 
-/** Counts what the machine has; the data disk is told by whoever opened it. */
-export async function observeInventory(dataDisk: Inventory['dataDisk']): Promise<Inventory> {
+/** Counts what the machine has; the data disks are told by whoever opened and measured them. */
+export async function observeInventory(
+  dataDisks: readonly (Inventory['dataDisks'][number] & { readonly device: string })[],
+): Promise<Inventory> {
+  const classOf = new Map(dataDisks.map((disk) => [disk.device, disk.class]));
   const [hardware, disks] = await Promise.all([readHardware(), listDisks()]);
   return {
     board: hardware.board,
@@ -16,12 +19,12 @@ export async function observeInventory(dataDisk: Inventory['dataDisk']): Promise
       const speed = speedMbps === undefined ? '' : ` ${speedMbps} Mbit/s`;
       return `${link} ${driver} ${mac}${speed}`;
     }),
-    disks: disks.map(({ name, model, lengthBytes, isRotating }) => {
-      const medium = isRotating && !name.startsWith('vd') ? 'rotating' : 'solid-state';
-      return [name, model, formatBytes(lengthBytes), medium]
+    disks: disks.map(({ name, path, model, serial, lengthBytes }) => {
+      const medium = classOf.get(path) ?? 'not used';
+      return [name, model, serial, formatBytes(lengthBytes), medium]
         .filter((part) => part !== '')
         .join(' ');
     }),
-    dataDisk,
+    dataDisks,
   };
 }

@@ -12,10 +12,12 @@ export const resourcesSchema = z.strictObject({
   memoryBytes: countBytes,
   /** Solid-state storage. */
   ssdBytes: countBytes,
+  /** Rotating storage; contracts of before there were volumes took none. */
+  hddBytes: countBytes.default(0),
 });
 export type Resources = z.infer<typeof resourcesSchema>;
 
-export const NO_RESOURCES: Resources = { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 };
+export const NO_RESOURCES: Resources = { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 };
 
 /** A node's capacity in the grid's words, with the system's reserve taken off. */
 export const capacitySchema = z.strictObject({
@@ -85,6 +87,7 @@ export function resourcesOf(capacity: Capacity): Resources {
     cpuMillis: capacity.cru * 1000,
     memoryBytes: capacity.mruBytes,
     ssdBytes: capacity.sruBytes,
+    hddBytes: capacity.hruBytes,
   };
 }
 
@@ -94,6 +97,7 @@ export function addResources(a: Resources, b: Resources): Resources {
     cpuMillis: a.cpuMillis + b.cpuMillis,
     memoryBytes: a.memoryBytes + b.memoryBytes,
     ssdBytes: a.ssdBytes + b.ssdBytes,
+    hddBytes: a.hddBytes + b.hddBytes,
   };
 }
 
@@ -104,10 +108,11 @@ export function shortfall(wanted: Resources, used: Resources, total: Resources):
     cpuMillis: Math.max(0, sum.cpuMillis - total.cpuMillis),
     memoryBytes: Math.max(0, sum.memoryBytes - total.memoryBytes),
     ssdBytes: Math.max(0, sum.ssdBytes - total.ssdBytes),
+    hddBytes: Math.max(0, sum.hddBytes - total.hddBytes),
   };
 }
 
 /** Whether anything is missing at all. */
 export function isShort(short: Resources): boolean {
-  return short.cpuMillis > 0 || short.memoryBytes > 0 || short.ssdBytes > 0;
+  return Object.values(short).some((missing) => missing > 0);
 }

@@ -11,37 +11,30 @@ export type Inventory = {
   readonly memoryBytes: number;
   readonly networkCards: readonly string[];
   readonly disks: readonly string[];
-  /** The disk that holds images and data; none keeps them in memory. */
-  readonly dataDisk: { readonly lengthBytes: number; readonly isRotating: boolean } | null;
+  /** The disks that hold images and data, the first first; none keeps them in memory. */
+  readonly dataDisks: readonly { readonly lengthBytes: number; readonly class: 'ssd' | 'hdd' }[];
 };
 
-/**
- * What the system takes: an idle agent and kernel were measured at 92 to 98 MB in a small machine,
- * this leaves the same again for its work. It is a number and no reading, so that a node offers the
- * same after each restart, whatever runs on it.
- */
-export const RESERVE_BYTES = 192 * MiB;
-/** The kernel keeps more books the more memory there is. */
-const RESERVE_PARTS = 64;
 /** Of a disk: file system structures, the node's own records, and air. */
 const DISK_RESERVE_PARTS = 20;
 
 /**
- * What a node can give: all processors, and memory and storage less what the system needs. Where
+ * What a node can give: all processors, and memory and storage less what the system keeps. Where
  * there is no solid-state disk, a quarter of the memory is given as storage: images lie in it.
  */
-export function capacityOf(inventory: Inventory): Capacity {
-  const freeBytes = Math.max(0, inventory.memoryBytes - reserveOf(inventory));
-  const disk = inventory.dataDisk;
-  const diskBytes =
-    disk === null ? 0 : roundDown(disk.lengthBytes - diskReserveOf(disk.lengthBytes));
-  const hasSsd = disk !== null && !disk.isRotating;
+export function capacityOf(inventory: Inventory, reserveBytes: number): Capacity {
+  const freeBytes = Math.max(0, inventory.memoryBytes - reserveBytes);
+  const bytesOf = (kind: 'ssd' | 'hdd'): number =>
+    inventory.dataDisks
+      .filter((disk) => disk.class === kind)
+      .reduce((sum, { lengthBytes }) => sum + lengthBytes - diskReserveOf(lengthBytes), 0);
+  const hasSsd = inventory.dataDisks.some((disk) => disk.class === 'ssd');
   const imageBytes = hasSsd ? 0 : roundDown(freeBytes / 4);
   return {
     cru: inventory.processorCount,
     mruBytes: roundDown(freeBytes - imageBytes),
-    sruBytes: hasSsd ? diskBytes : imageBytes,
-    hruBytes: hasSsd ? 0 : diskBytes,
+    sruBytes: hasSsd ? roundDown(bytesOf('ssd')) : imageBytes,
+    hruBytes: roundDown(bytesOf('hdd')),
   };
 }
 
@@ -56,7 +49,7 @@ const LEVELS: readonly (readonly [Feature, readonly string[]])[] = [
 export function featuresOf(inventory: Inventory, hasTpm: boolean): Feature[] {
   const flags = new Set(inventory.processorFlags);
   const has = new Set<Feature>();
-  if (inventory.dataDisk !== null) has.add('data-disk');
+  if (inventory.dataDisks.length > 0) has.add('data-disk');
   if (hasTpm) has.add('tpm');
   if (flags.has('vmx') || flags.has('svm')) has.add('virtualization');
   for (const [level, needed] of LEVELS) {
@@ -64,11 +57,6 @@ export function featuresOf(inventory: Inventory, hasTpm: boolean): Feature[] {
     has.add(level);
   }
   return FEATURES.filter((feature) => has.has(feature));
-}
-
-/** The memory that is kept for the system. */
-function reserveOf({ memoryBytes }: Inventory): number {
-  return RESERVE_BYTES + Math.ceil(memoryBytes / RESERVE_PARTS);
 }
 
 /** The facts for people in an offer, each as long as the offer allows. */

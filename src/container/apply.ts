@@ -1,5 +1,5 @@
 import { lstat, mkdir, open, rm, writeFile } from 'node:fs/promises';
-import { createContainer, deleteContainer, listContainers, startContainer } from '../host/crun.ts';
+import { createContainer, deleteContainer, readContainer, startContainer } from '../host/crun.ts';
 import { isMountPoint, mount, unmount } from '../host/mount.ts';
 import { runIp } from '../host/net/ip.ts';
 import type { Driver } from '../lib/driver.ts';
@@ -11,8 +11,9 @@ import {
   secretConfig,
   withSecretFiles,
 } from './apply-secrets.ts';
-import { BUNDLE_ROOT, LOG_BYTES_MAX, logPath, observeContainers } from './observe.ts';
-import { hostsFile, MOUNT_POINTS, MOUNT_POINTS_NEEDED, ociConfig } from './oci.ts';
+import { prepareMounts } from './apply-mounts.ts';
+import { BUNDLE_ROOT, LOG_BYTES_MAX, logPath, openContainerLook } from './observe.ts';
+import { hostsFile, MOUNT_POINTS, MOUNT_POINTS_NEEDED, ociConfig, openDigests } from './oci.ts';
 import { compareContainer, type ContainerHave, type ContainerSpec, linkNameOf } from './plan.ts';
 
 export class ContainerError extends ZosError<'CONTAINER_IMAGE_UNFIT' | 'CONTAINER_NOT_MADE'> {}
@@ -21,10 +22,11 @@ export class ContainerError extends ZosError<'CONTAINER_IMAGE_UNFIT' | 'CONTAINE
 export function containerDriver(openSecret: OpenSecret): Driver<ContainerSpec, ContainerHave> {
   const startFresh = async (spec: ContainerSpec, signal: AbortSignal): Promise<void> =>
     startWith(spec, openSecret, signal);
+  const digests = openDigests();
   return {
     kind: 'container',
-    observe: observeContainers,
-    compare: compareContainer,
+    observe: openContainerLook(),
+    compare: (spec, have) => compareContainer(spec, have, digests.get(spec)),
     create: startFresh,
     update: async (spec, have, signal) => {
       // Started again in its place, so that the log of what went wrong stays readable.
@@ -49,8 +51,9 @@ async function startWith(
       'The image has no folder /run for secret files; add it and build the image anew.',
     );
   }
+  const devices = await prepareMounts(spec);
   await withSecretFiles(spec, openSecret, async (secretsPath) => {
-    const ground = { bundlePath, mountPoints, secretsPath };
+    const ground = { bundlePath, mountPoints, secretsPath, devices };
     await writeBundle(spec, ground);
     const config = secretConfig(spec, ground, openSecret);
     await startIn(spec, { bundlePath, config }, signal);
@@ -147,7 +150,7 @@ async function mountLog(id: string, signal: AbortSignal): Promise<void> {
 async function attach(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
   if (spec.attachment === null) return;
   const { netns, address, mtuBytes } = spec.attachment;
-  const pid = await pidOf(spec.id);
+  const pid = pidOf(spec.id);
   const link = linkNameOf(spec.id);
   const mtu = `mtu ${mtuBytes}`;
   const znetSide = [
@@ -166,8 +169,8 @@ async function attach(spec: ContainerSpec, signal: AbortSignal): Promise<void> {
   await runIp(inside, { netns: { pid }, signal });
 }
 
-async function pidOf(id: string): Promise<number> {
-  const state = (await listContainers()).find((container) => container.id === id);
+function pidOf(id: string): number {
+  const state = readContainer(id);
   if (state?.state === 'created') return state.pid;
   throw new ContainerError('CONTAINER_NOT_MADE', 'The container ended before it was started.');
 }

@@ -1,6 +1,7 @@
-import { open, readdir, readFile, stat, truncate } from 'node:fs/promises';
-import { type CrunState, listContainers } from '../host/crun.ts';
-import { readText } from '../host/files.ts';
+import { statSync } from 'node:fs';
+import { open, readdir, stat, truncate } from 'node:fs/promises';
+import { CRUN_ROOT, type CrunNotes, type CrunState, listContainers } from '../host/crun.ts';
+import { readTextNow } from '../host/files.ts';
 import { KiB, MiB, SECOND_MS } from '../lib/units.ts';
 import { ANNOTATION } from './oci.ts';
 import type { ContainerHave } from './plan.ts';
@@ -17,55 +18,93 @@ const CGROUP_ROOT = '/sys/fs/cgroup/zos/containers';
 const TICK_MS = 10;
 
 /**
- * Every container of ours that crun knows, by id, and what the kernel shows of it; and what a start
- * that was cut off left behind, which crun does not know.
+ * What a run uses is read in every third look only, for it is most of the work of one: what a run
+ * did after its last count is lost, and never guessed (`src/capacity/use/meter.ts`).
  */
-export async function observeContainers(): Promise<ReadonlyMap<string, ContainerHave>> {
-  const [states, bundles, bootMs] = await Promise.all([
-    listContainers(),
-    readdir(BUNDLE_ROOT).catch((): string[] => []),
-    readBootMs(),
-  ]);
-  const ours = states.filter(({ id, annotations }) => annotations[ANNOTATION.id] === id);
-  const haves = await Promise.all(ours.map(async (state) => readHave(state, bootMs)));
-  const known = new Map(haves.map((have) => [have.id, have]));
-  for (const id of bundles) if (!known.has(id)) known.set(id, { ...UNKNOWN, id });
-  return known;
+const LOOKS_PER_COUNT = 3;
+
+/**
+ * Opens a look at every container of ours that crun knows, by id, with what the kernel shows of it;
+ * and at what a start that was cut off left behind, which crun does not know.
+ */
+export function openContainerLook(): () => Promise<ReadonlyMap<string, ContainerHave>> {
+  const notes: CrunNotes = new Map();
+  let before: ReadonlyMap<string, Seen> = new Map();
+  let looks = 0;
+  return async () => {
+    const [states, bundles] = await Promise.all([
+      listContainers(CRUN_ROOT, notes),
+      readdir(BUNDLE_ROOT).catch((): string[] => []),
+    ]);
+    looks += 1;
+    const seen = new Map<string, Seen>();
+    const known = new Map<string, ContainerHave>();
+    for (const state of states) {
+      const { id, pid } = state;
+      if (state.annotations[ANNOTATION.id] !== id) continue;
+      const last = before.get(id);
+      // A third of them in each look: all at once would make every third one long.
+      const isDue = (looks + pid) % LOOKS_PER_COUNT === 0;
+      const now = last?.state === state && !isDue ? last : count(state, last);
+      seen.set(id, now);
+      known.set(id, await haveOf(now));
+    }
+    before = seen;
+    for (const id of bundles) if (!known.has(id)) known.set(id, { ...UNKNOWN, id });
+    return known;
+  };
+}
+
+/** What is not read anew in every look. */
+type Seen = Pick<ContainerHave, 'startedAtMs' | 'oomKills' | 'counts'> & {
+  readonly state: CrunState;
+};
+
+function count(state: CrunState, last: Seen | undefined): Seen {
+  const { id, pid, startTicks } = state;
+  const isSameRun = last?.state.pid === pid && last.state.startTicks === startTicks;
+  const events = readTextNow(`${CGROUP_ROOT}/${id}/memory.events`, 4 * KiB);
+  return {
+    state,
+    startedAtMs: isSameRun ? last.startedAtMs : readBootMs() + startTicks * TICK_MS,
+    oomKills: Number(/^oom_kill (\d+)$/mu.exec(events ?? '')?.[1] ?? 0),
+    counts: state.state === 'running' ? readCounts(state) : null,
+  };
 }
 
 const UNKNOWN = {
   digest: undefined,
   state: 'stopped',
   pid: 0,
+  startTicks: 0,
   startedAtMs: 0,
   oomKills: 0,
   logBytes: 0,
   counts: null,
 } as const;
 
-async function readHave(state: CrunState, bootMs: number): Promise<ContainerHave> {
-  const events = await readText(`${CGROUP_ROOT}/${state.id}/memory.events`, 4 * KiB);
+async function haveOf({ state, startedAtMs, oomKills, counts }: Seen): Promise<ContainerHave> {
+  const { id, pid, startTicks } = state;
   return {
-    id: state.id,
+    id,
     digest: state.annotations[ANNOTATION.digest],
     state: state.state,
-    pid: state.pid,
-    startedAtMs: bootMs + state.startTicks * TICK_MS,
-    oomKills: Number(/^oom_kill (\d+)$/mu.exec(events ?? '')?.[1] ?? 0),
+    pid,
+    startTicks,
+    startedAtMs,
+    oomKills,
     // A loud container can fill its log between two steps of ours. That is its own loss: it never
     // keeps the node from seeing this container or any other.
-    logBytes: await boundLog(state.id).catch(() => LOG_BYTES_MAX),
-    counts: state.state === 'running' ? await readCounts(state) : null,
+    logBytes: await boundLog(id).catch(() => LOG_BYTES_MAX),
+    counts,
   };
 }
 
 /** Out of its cgroup (cgroup-v2.rst) and its own network (proc_pid_net(5)); all or nothing. */
-async function readCounts({ id, pid }: CrunState): Promise<ContainerHave['counts']> {
-  const [cpu, memory, links] = await Promise.all([
-    readText(`${CGROUP_ROOT}/${id}/cpu.stat`, 4 * KiB),
-    readText(`${CGROUP_ROOT}/${id}/memory.current`, 4 * KiB),
-    readText(`/proc/${pid}/net/dev`, 64 * KiB).catch(() => undefined),
-  ]);
+function readCounts({ id, pid }: CrunState): ContainerHave['counts'] {
+  const cpu = readTextNow(`${CGROUP_ROOT}/${id}/cpu.stat`, 4 * KiB);
+  const memory = readTextNow(`${CGROUP_ROOT}/${id}/memory.current`, 4 * KiB);
+  const links = readLinks(pid);
   const usage = /^usage_usec (\d+)$/mu.exec(cpu ?? '')?.[1];
   if (usage === undefined || memory === undefined || links === undefined) return null;
   return {
@@ -75,14 +114,23 @@ async function readCounts({ id, pid }: CrunState): Promise<ContainerHave['counts
   };
 }
 
+/** Of a process that ends meanwhile, whatever the kernel says of it then. */
+function readLinks(pid: number): string | undefined {
+  try {
+    return readTextNow(`/proc/${pid}/net/dev`, 64 * KiB);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What went over a container's one link; nothing where it has none. */
 export function traffic(links: string): { receivedBytes: number; sentBytes: number } {
   const fields = /^ *eth0: *(.*)$/mu.exec(links)?.[1]?.trim().split(/ +/u) ?? [];
   return { receivedBytes: Number(fields[0] ?? 0), sentBytes: Number(fields[8] ?? 0) };
 }
 
-async function readBootMs(): Promise<number> {
-  const text = await readFile('/proc/stat', 'utf8');
+function readBootMs(): number {
+  const text = readTextNow('/proc/stat', MiB) ?? '';
   return Number(/^btime (\d+)$/mu.exec(text)?.[1] ?? 0) * SECOND_MS;
 }
 
@@ -113,7 +161,7 @@ export async function readLogTail(id: string, bytesMax: number): Promise<Uint8Ar
  */
 async function boundLog(id: string): Promise<number> {
   const path = logPath(id);
-  const size = (await stat(path).catch(() => undefined))?.size ?? 0;
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size <= LOG_BYTES_HALF) return size;
   const tail = await readLogTail(id, LOG_BYTES_HALF / 2);
   await truncate(path, 0);

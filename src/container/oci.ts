@@ -1,7 +1,7 @@
 import { sha256Hex, utf8 } from '../lib/bytes.ts';
 import { KiB } from '../lib/units.ts';
 import { SECCOMP_PROFILE } from './seccomp.ts';
-import type { ContainerSpec } from './plan.ts';
+import type { ContainerSpec, VolumeMount } from './plan.ts';
 
 /** What the bundle's maker knows beside the wish. */
 export type Ground = {
@@ -11,7 +11,12 @@ export type Ground = {
   readonly mountPoints: ReadonlySet<string>;
   /** The folder that holds the container's secret files while it is made. */
   readonly secretsPath?: string | null;
+  /** The numbers of the block devices among its mounts. */
+  readonly devices?: readonly DeviceNumber[];
 };
+
+/** By which the kernel knows a device. */
+export type DeviceNumber = { readonly major: number; readonly minor: number };
 
 /** Where a container finds its secret files; its image has to have a `/run` for it. */
 export const SECRETS_PATH = '/run/secrets';
@@ -41,6 +46,18 @@ export const ANNOTATION = { id: 'zos.id', digest: 'zos.digest' } as const;
 /** Names the wish: a container with another digest is another container. */
 export function digestOf(spec: ContainerSpec): string {
   return sha256Hex(utf8(JSON.stringify(spec)));
+}
+
+/** The digests of specs, each made once: the loop compares the same ones again and again. */
+export function openDigests(): { readonly get: (spec: ContainerSpec) => string } {
+  const known = new WeakMap<ContainerSpec, string>();
+  return {
+    get: (spec) => {
+      const digest = known.get(spec) ?? digestOf(spec);
+      known.set(spec, digest);
+      return digest;
+    },
+  };
 }
 
 /**
@@ -85,7 +102,7 @@ export function ociConfig(
       // In its own network every port is its own: no capability is needed for the low ones.
       sysctl: { 'net.ipv4.ip_unprivileged_port_start': '0' },
       cgroupsPath: `/zos/containers/${spec.id}`,
-      resources: resourcesOf(spec),
+      resources: resourcesOf(spec, ground),
       seccomp: SECCOMP_PROFILE,
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
@@ -117,8 +134,11 @@ export function firstIdOf(id: string): number {
   return (start + 1) * IDS_PER_CONTAINER;
 }
 
-function resourcesOf({ container }: ContainerSpec): Record<string, unknown> {
+function resourcesOf({ container }: ContainerSpec, ground: Ground): Record<string, unknown> {
+  const { devices = [] } = ground;
+  const given = devices.map((device) => ({ allow: true, type: 'b', ...device, access: 'rw' }));
   return {
+    ...(given.length === 0 ? {} : { devices: [{ allow: false, access: 'rwm' }, ...given] }),
     // Both alike: memory and no swap beside it.
     memory: { limit: container.memoryBytes, swap: container.memoryBytes },
     cpu: { quota: (container.cpuMillis * CPU_PERIOD_US) / 1000, period: CPU_PERIOD_US },
@@ -183,11 +203,21 @@ function mountsOf(spec: ContainerSpec, ground: Ground): OciMount[] {
     file('/etc/hostname', 'hostname'),
     file('/etc/resolv.conf', 'resolv.conf'),
   ];
-  return all.filter(({ destination }) =>
+  const fitting = all.filter(({ destination }) =>
     MOUNT_POINTS.some(
       (point) =>
         ground.mountPoints.has(point) &&
         (destination === point || destination.startsWith(`${point}/`)),
     ),
   );
+  return [...fitting, ...(spec.mounts ?? []).map(volumeMount)];
+}
+
+/**
+ * Its files belong, on the volume, to the ids that the container knows (an idmapped mount), so that
+ * they are the same in every container that it is given to.
+ */
+function volumeMount({ source, path, kind }: VolumeMount): OciMount {
+  const options = kind === 'folder' ? ['bind', 'nosuid', 'nodev', 'idmap'] : ['bind', 'nosuid'];
+  return { destination: path, type: 'bind', source, options };
 }

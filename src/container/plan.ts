@@ -15,6 +15,16 @@ export type ContainerSpec = {
   readonly attachment: Attachment | null;
   /** As they came: this is kept, compared and shown, so nothing in it is open. */
   readonly secrets: readonly SealedSecret[];
+  /** Left out where there is none, so that what ran before there were any is still the same. */
+  readonly mounts?: readonly VolumeMount[];
+};
+
+/** What of the machine is put into a container, and where. */
+export type VolumeMount = {
+  /** The folder or the block device on the node. */
+  readonly source: string;
+  readonly path: string;
+  readonly kind: 'folder' | 'device';
 };
 
 /** A value that only this node can open, and where the container finds it. */
@@ -44,6 +54,8 @@ export type ContainerHave = {
   readonly state: 'created' | 'running' | 'stopped';
   /** 0 when a start was cut off before there was one. */
   readonly pid: number;
+  /** When its process began, since the kernel started: with its id, what tells runs apart. */
+  readonly startTicks: number;
   readonly startedAtMs: number;
   /** How often the kernel ended it for want of memory. */
   readonly oomKills: number;
@@ -71,8 +83,13 @@ export function containerSpecOf(wish: Omit<ContainerSpec, 'id'>): ContainerSpec 
 }
 
 /** A container is never changed, only made anew or started again: what runs is what was signed. */
-export function compareContainer(spec: ContainerSpec, have: ContainerHave): Difference {
-  if (have.digest !== digestOf(spec)) return { change: 'replace', because: 'other-wish' };
+export function compareContainer(
+  spec: ContainerSpec,
+  have: ContainerHave,
+  digest = digestOf(spec),
+): Difference {
+  if (have.digest === undefined) return { change: 'replace', because: 'half-made' };
+  if (have.digest !== digest) return { change: 'replace', because: 'other-wish' };
   if (have.state === 'created') return { change: 'update', because: 'never-started' };
   if (have.state === 'stopped') {
     return { change: 'update', because: have.oomKills > 0 ? 'out-of-memory' : 'exited' };

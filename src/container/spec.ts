@@ -11,6 +11,23 @@ const plainText = z
   .refine((text) => !text.includes('\0'), 'holds a NUL');
 
 export const SECRETS_MAX = 32;
+const VOLUME_MOUNTS_MAX = 16;
+
+/** Where a volume shall be: no place of the system's own or of a secret, and no way around. */
+export const mountPathSchema = z
+  .string()
+  .max(200)
+  .regex(/^(?:\/[A-Za-z0-9_][A-Za-z0-9._-]*)+$/, 'an absolute path without . and ..')
+  .refine(
+    (path) => !/^\/(?:proc|sys|run\/secrets)(?:\/|$)|^\/(?:run|dev|tmp|etc)$/u.test(path),
+    'is the place of something else',
+  );
+const volumeMountSchema = z.strictObject({
+  /** A volume of the same contract. */
+  volume: labelSchema,
+  /** A folder of its image, or below /run or /tmp; of a raw one, a name in /dev. */
+  path: mountPathSchema,
+});
 const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/);
 
 /** A container as a tenant asks for it. */
@@ -39,5 +56,7 @@ export const containerSchema = z.strictObject({
   znet: labelSchema.nullable(),
   /** Lines for its /etc/hosts: the other containers of the deployment by name. */
   hosts: z.array(z.strictObject({ name: labelSchema, address: z.ipv6() })).max(256),
+  /** Where it finds volumes; left out where there is none. */
+  volumes: z.array(volumeMountSchema).min(1).max(VOLUME_MOUNTS_MAX).optional(),
 });
 export type Container = z.infer<typeof containerSchema>;

@@ -1,11 +1,15 @@
 import { z } from 'zod';
 import { meterSchema } from '../capacity/use/meter.ts';
 import { refusalSchema, versionsSchema } from '../artifact/spec.ts';
+import { DISKS_TOLD_MAX, diskStatusSchema } from '../disk/status.ts';
 import { idSchema, type Identity } from '../identity/document.ts';
 import { type Envelope, openEnvelope, parsePayload } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { ZosError } from '../lib/errors.ts';
 import { badMarkSchema } from '../rollout/spec.ts';
+import { metricsSchema } from './health/metrics.ts';
+import { CARDS_MAX, macSchema } from './health/power.ts';
+import { troubleSchema, TROUBLES_MAX } from './health/trouble.ts';
 import { startSchema, STARTS_MAX } from './start.ts';
 import { znetEndSchema } from '../znet/spec.ts';
 
@@ -17,7 +21,7 @@ const BAD_MARKS_MAX = 16;
 export const WORKLOAD_STATES = ['waiting', 'running', 'failed', 'stopped'] as const;
 
 const workloadStateSchema = z.strictObject({
-  kind: z.enum(['znet', 'container']),
+  kind: z.enum(['znet', 'volume', 'container']),
   name: z.string().max(32),
   state: z.enum(WORKLOAD_STATES),
   /** Why, for people: what it waits for with numbers, or what failed; empty when running. */
@@ -114,6 +118,16 @@ export const heartbeatSchema = z.strictObject({
   agentStarts: z.int().min(1),
   /** The newest starts of this boot, the newest last, each with its reason. */
   starts: z.array(startSchema).max(STARTS_MAX).optional(),
+  /** What is wrong with the node now, the oldest first. */
+  troubles: z.array(troubleSchema).max(TROUBLES_MAX).optional(),
+  metrics: metricsSchema.optional(),
+  /** Of its network cards, by which a neighbour can wake it. */
+  cards: z.array(macSchema).max(CARDS_MAX).optional(),
+  /** It goes to sleep with this word, because its farmer asked: it is neither up nor down then. */
+  isAsleep: z.literal(true).optional(),
+  /** Starts of the machine as this node, this one included: two at once are a copied disk. */
+  boots: z.int().min(1).optional(),
+  disks: z.array(diskStatusSchema).max(DISKS_TOLD_MAX).optional(),
 });
 /** The sign of life of a node; it is not kept for ever and is no part of the record. */
 export type Heartbeat = z.infer<typeof heartbeatSchema>;

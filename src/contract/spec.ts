@@ -1,23 +1,28 @@
+import { lookSchema } from './diagnosis/look.ts';
 import { z } from 'zod';
 import {
   addResources,
   classSchema,
+  isShort,
   NO_RESOURCES,
   type Resources,
   resourcesSchema,
+  shortfall,
 } from '../capacity/spec.ts';
 import { pricesSchema } from '../capacity/price.ts';
 import { taskSchema } from '../capacity/measured/spec.ts';
 import { credentialSchema } from '../attestation/spec.ts';
 import { containerSchema } from '../container/spec.ts';
+import { powerOrderSchema } from './health/power.ts';
 import { idSchema } from '../identity/document.ts';
 import { gridSchema } from '../identity/farm.ts';
+import { volumeBytes, volumeSchema } from '../volume/spec.ts';
 import { znetSchema } from '../znet/spec.ts';
 
 export const WORKLOADS_MAX = 64;
 const LIFETIME_MS_MAX = 366 * 24 * 3600 * 1000;
 
-const workloadSchema = z.discriminatedUnion('kind', [znetSchema, containerSchema]);
+const workloadSchema = z.discriminatedUnion('kind', [znetSchema, volumeSchema, containerSchema]);
 export type Workload = z.infer<typeof workloadSchema>;
 
 /** What a tenant signs: everything that one node shall run, until when, and against which offer. */
@@ -91,6 +96,12 @@ export const questionSchema = z.discriminatedUnion('ask', [
     workload: z.string().max(32),
   }),
   z.strictObject({ ...asked, ask: z.literal('attest'), credential: credentialSchema }),
+  /** What the node wants, has and waits for: of a contract to its tenant, of all to its farmer. */
+  z.strictObject({ ...asked, ask: z.literal('explain'), contract: idSchema.nullable() }),
+  /** By the node's farmer alone: to sleep, or to wake a neighbour. */
+  z.strictObject({ ...asked, ask: z.literal('power'), order: powerOrderSchema }),
+  /** By its farmer: one of the looks at the machine itself. */
+  z.strictObject({ ...asked, ask: z.literal('look'), look: lookSchema }),
   /** By the directory alone: what the node has, measured. */
   z.strictObject({ ...asked, ask: z.literal('measure'), task: taskSchema }),
 ]);
@@ -107,13 +118,16 @@ export const answerSchema = z.strictObject({
 });
 export type Answer = z.infer<typeof answerSchema>;
 
-/** What the containers of a contract take in all. */
+/** What the containers and volumes of a contract take in all. */
 export function neededResources(workloads: readonly Workload[]): Resources {
-  return workloads.reduce((sum, workload) => {
-    if (workload.kind !== 'container') return sum;
-    const { cpuMillis, memoryBytes, image } = workload;
-    return addResources(sum, { cpuMillis, memoryBytes, ssdBytes: image.lengthBytes });
-  }, NO_RESOURCES);
+  return workloads.reduce((sum, workload) => addResources(sum, neededBy(workload)), NO_RESOURCES);
+}
+
+function neededBy(workload: Workload): Resources {
+  if (workload.kind === 'volume') return { ...NO_RESOURCES, ...volumeBytes(workload) };
+  if (workload.kind === 'znet') return NO_RESOURCES;
+  const { cpuMillis, memoryBytes, image } = workload;
+  return { cpuMillis, memoryBytes, ssdBytes: image.lengthBytes, hddBytes: 0 };
 }
 
 /** What a schema by shape can't say. */
@@ -137,19 +151,15 @@ function* inconsistencies(contract: {
   const names = contract.workloads.map(({ kind, name }) => `${kind} ${name}`);
   if (new Set(names).size < names.length) yield 'two workloads of one kind have the same name';
   const needed = neededResources(contract.workloads);
-  const reserved = contract.resources;
-  if (
-    needed.cpuMillis > reserved.cpuMillis ||
-    needed.memoryBytes > reserved.memoryBytes ||
-    needed.ssdBytes > reserved.ssdBytes
-  ) {
-    yield 'its containers take more than its resources reserve';
+  if (isShort(shortfall(needed, NO_RESOURCES, contract.resources))) {
+    yield 'its workloads take more than its resources reserve';
   }
   const hasSecrets = contract.workloads.some(
-    (workload) => workload.kind === 'container' && workload.secrets.length > 0,
+    (workload) =>
+      workload.kind === 'volume' || (workload.kind === 'container' && workload.secrets.length > 0),
   );
   if (hasSecrets !== (contract.body !== null)) {
-    yield 'it names a private body exactly when its containers have secrets';
+    yield 'it names a private body exactly when its containers have secrets, or it has volumes';
   }
   for (const workload of contract.workloads) yield* misfits(workload, contract);
 }
@@ -170,10 +180,30 @@ function* misfits(
     if (new Set(taken).size < taken.length) {
       yield `container ${workload.name} gets two values in one place`;
     }
+    yield* mountMisfits(workload, contract.workloads);
   }
   if (workload.kind === 'znet') {
     const peers = workload.peers.map(({ node }) => node);
     if (peers.includes(contract.node)) yield `znet ${workload.name} names its own node as a peer`;
     if (new Set(peers).size < peers.length) yield `znet ${workload.name} names a peer twice`;
   }
+}
+
+function* mountMisfits(
+  { name: container, volumes = [] }: Workload & { readonly kind: 'container' },
+  workloads: readonly Workload[],
+): Generator<string> {
+  for (const { volume: name, path } of volumes) {
+    const volume = workloads.find((it) => it.kind === 'volume' && it.name === name);
+    if (volume?.kind !== 'volume') {
+      yield `container ${container} names a volume that is not in this contract`;
+    } else if ((volume.format === 'raw') !== /^\/dev\/[^/]+$/u.test(path)) {
+      yield `container ${container} has volume ${name} at a place that is not for its format`;
+    }
+  }
+  const paths = volumes.map(({ path }) => `${path}/`);
+  const isNested = paths.some((path, at) =>
+    paths.some((other, index) => index !== at && other.startsWith(path)),
+  );
+  if (isNested) yield `container ${container} has a volume inside of another`;
 }

@@ -10,6 +10,7 @@ export const START_REASONS = [
   'panic',
   'watchdog',
   'agent-crash',
+  'disk',
 ] as const;
 
 export const STARTS_MAX = 16;

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { syncFolder, writeDurably } from '../host/files.ts';
+import { readText, syncFolder, writeDurably } from '../host/files.ts';
 import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
 import { ENVELOPE_BYTES_MAX, type Envelope, envelopeSchema } from '../identity/envelope.ts';
 import { bodySchema } from './checks/body.ts';
@@ -52,10 +52,18 @@ const FILES_MAX = 16_384;
 const FILE_BYTES_MAX = 2 * ENVELOPE_BYTES_MAX;
 const FILE_NAME = /^(contract|cancellation|peer)-([0-9a-f]{64}(?:-[0-9a-f]{64})?)\.json$/u;
 
-/** Opens a folder as the store, made if it is missing. */
-export async function openContractStore(folder: string): Promise<ContractStore> {
+/**
+ * Opens a folder as the store, made if it is missing. Private bodies lie apart, in `bodyFolder`:
+ * who has them and the node's key can open what is sealed in them.
+ */
+export async function openContractStore(
+  folder: string,
+  bodyFolder = folder,
+): Promise<ContractStore> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(bodyFolder, { recursive: true, mode: 0o700 });
   const pathOf = ({ kind, name }: KeptFile): string => `${folder}/${kind}-${name}.json`;
+  const bodyOf = ({ kind, name }: KeptFile): string => `${bodyFolder}/${kind}-${name}.body`;
   return {
     load: async () => {
       const kept: (KeptFile & Kept)[] = [];
@@ -64,19 +72,29 @@ export async function openContractStore(folder: string): Promise<ContractStore> 
         const file = fileOf(entry);
         if (file === undefined) continue;
         const value = await readKept(`${folder}/${entry}`);
+        const body = await readBodyText(bodyOf(file));
         if (value === undefined) damaged.push(entry);
-        else kept.push({ ...file, ...value });
+        else kept.push({ ...file, ...value, ...(body === undefined ? {} : { body }) });
       }
       return { kept, damaged };
     },
-    put: async (file, kept) => {
+    put: async (file, { body, ...kept }) => {
+      // The body first: a contract that is here without it waits for it to come again.
+      if (body === undefined) await rm(bodyOf(file), { force: true });
+      else await writeDurably({ path: bodyOf(file), bytes: body });
       await writeDurably({ path: pathOf(file), bytes: JSON.stringify(kept) });
     },
     remove: async (file) => {
       await rm(pathOf(file), { force: true });
+      await rm(bodyOf(file), { force: true });
       await syncFolder(folder);
     },
   };
+}
+
+/** One that can't be read is none: it comes again. */
+async function readBodyText(path: string): Promise<string | undefined> {
+  return readText(path, FILE_BYTES_MAX).catch(() => undefined);
 }
 
 function fileOf(entry: string): KeptFile | undefined {

@@ -8,6 +8,7 @@ import type { Policy } from '../record/policy.ts';
 import { type Body, type Opens, readBody } from './checks/body.ts';
 import { ContractError } from './checks/error.ts';
 import {
+  refuseChangedVolumes,
   refuseLowClass,
   refuseNoRoom,
   refuseOutOfTime,
@@ -22,6 +23,7 @@ import {
   contractSchema,
   type Erasure,
   erasureSchema,
+  type Workload,
 } from './spec.ts';
 
 export { ContractError };
@@ -63,7 +65,10 @@ export type NodeKnowledge = {
   readonly usedByOthers: Resources;
   /** The version of this contract that the node holds. */
   readonly held:
-    | { readonly tenant: string; readonly version: number; readonly digest: string }
+    | (Pick<SignedContract, 'tenant' | 'version' | 'digest'> & {
+        /** Who does not have them leaves it to the node to compare. */
+        readonly workloads?: readonly Workload[];
+      })
     | undefined;
   readonly isCancelled: boolean;
   /** Whose record counts, and where on it this version is said to stand. */
@@ -72,6 +77,8 @@ export type NodeKnowledge = {
   readonly class: NodeClass;
   /** Whether what is sealed opens with this node's key. */
   readonly opens: Opens;
+  /** It was here once, and comes again: nothing that needs it starts before. */
+  readonly isBodyLate?: boolean;
 };
 
 /** Checks 1 to 6: everything that can be said of a contract without being its node. */
@@ -130,6 +137,7 @@ export function judgeContract(
   }
   // 10: it is newer than what the node holds, and grows out of it.
   const isHeld = refuseOldVersion(contract, knowledge);
+  refuseChangedVolumes(contract, knowledge.held?.workloads);
   // 11: its time has come and not gone.
   refuseOutOfTime(contract, knowledge);
   // 14: the node's boot is as good as it has to be; what is held starts on no worse one either.

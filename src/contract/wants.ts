@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CONSENTS_MAX } from '../disk/consent.ts';
 import { bundleSchema } from '../identity/bundle.ts';
 import { envelopeSchema } from '../identity/envelope.ts';
 import { bodySchema } from './checks/body.ts';
@@ -42,6 +43,11 @@ export const wantsSchema = z.strictObject({
   farmTerms: z.strictObject({ terms: envelopeSchema, farmer: bundleSchema }).optional(),
   /** How the node's farmer wants it updated, with the farmer's document. */
   updatePolicy: z.strictObject({ policy: envelopeSchema, farmer: bundleSchema }).optional(),
+  /** What the node's farmer lets it do with its disks. */
+  diskConsents: z
+    .array(z.strictObject({ consent: envelopeSchema, farmer: bundleSchema }))
+    .max(CONSENTS_MAX)
+    .optional(),
   questions: z.array(z.strictObject({ question: envelopeSchema, tenant: bundleSchema })).max(256),
 });
 export type Wants = z.infer<typeof wantsSchema>;

@@ -9,6 +9,7 @@ import type { ContractError } from '../contract/verify.ts';
 import type { IdentityError } from '../identity/bundle.ts';
 import type { EnvelopeError } from '../identity/envelope.ts';
 import type { FarmError } from '../identity/farm.ts';
+import type { ConsentError } from '../disk/consent.ts';
 import { ZosError } from '../lib/errors.ts';
 import type { RolloutError } from '../rollout/spec.ts';
 import type { MessageError } from '../phonebook/message.ts';
@@ -81,6 +82,7 @@ type Code =
   | QuestionError['code']
   | RolloutError['code']
   | TermsError['code']
+  | ConsentError['code']
   | RequestError['code']
   | NameError['code']
   | MessageError['code'];
@@ -124,6 +126,7 @@ export const HTTP_STATUS = {
   ARGUMENT_REFUSED: 400,
   DIRECTORY_SILENT: 503,
   HTTP_UNREACHABLE: 502,
+  HTTP_NO_NAME: 502,
   HTTP_STATUS: 502,
   HTTP_TOO_LONG: 502,
   HTTP_TOO_SLOW: 504,
@@ -156,6 +159,7 @@ export const HTTP_STATUS = {
   CONTRACT_UNKNOWN: 404,
   VERSION_OLD: 409,
   VERSION_FORKED: 409,
+  VOLUME_CHANGED: 409,
   VERSION_GAP: 409,
   TOO_EARLY: 409,
   EXPIRED: 410,
@@ -175,6 +179,8 @@ export const HTTP_STATUS = {
   POLICY_OLD: 409,
   TERMS_FOREIGN: 403,
   TERMS_OLD: 409,
+  CONSENT_FOREIGN: 403,
+  CONSENT_EXPIRED: 410,
   TURN_FOREIGN: 403,
   TURN_STALE: 410,
   TURN_OLD: 409,

@@ -54,6 +54,7 @@ export function bookedResources(life: Life): Resources {
     cpuMillis: Math.max(a.cpuMillis, b.cpuMillis),
     memoryBytes: Math.max(a.memoryBytes, b.memoryBytes),
     ssdBytes: Math.max(a.ssdBytes, b.ssdBytes),
+    hddBytes: Math.max(a.hddBytes, b.hddBytes),
   };
 }
 

@@ -18,6 +18,7 @@ import {
   refuseOn,
 } from './http/connections.ts';
 import { RefusedError, statusOf } from './errors.ts';
+import { addApprovalRoutes } from './approval/routes.ts';
 import { addCapacityRoutes, addSampleRoutes } from './capacity/routes.ts';
 import { addMailboxRoutes, addNameRoutes } from './phonebook/routes.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -29,6 +30,7 @@ import { addFarmRoutes, addNodeRoutes } from './routes/nodes.ts';
 import { addRecordRoutes } from './routes/record.ts';
 import { addReleaseRoutes } from './routes/release.ts';
 import { addQuestionRoutes } from './routes/questions.ts';
+import { addDiskRoutes } from './disks/routes.ts';
 import { addRolloutRoutes } from './routes/rollout.ts';
 
 const BODY_BYTES_MAX = MiB;
@@ -129,6 +131,7 @@ function addRoutes(app: App, directory: Directory): void {
   addGridRoutes(app, directory);
   addFarmRoutes(app, directory);
   addNodeRoutes(app, directory);
+  addApprovalRoutes(app, directory);
   addCapacityRoutes(app, directory);
   addSampleRoutes(app, directory);
   addFeedRoutes(app, directory);
@@ -136,6 +139,7 @@ function addRoutes(app: App, directory: Directory): void {
   addReceiptRoutes(app, directory);
   addQuestionRoutes(app, directory);
   addRolloutRoutes(app, directory);
+  addDiskRoutes(app, directory);
   addReleaseRoutes(app, directory);
   addRecordRoutes(app, directory);
   addNameRoutes(app, directory);

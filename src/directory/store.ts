@@ -9,10 +9,12 @@ import type { Answer, Question } from '../contract/spec.ts';
 import type { DueWish } from './capacity/measurements.ts';
 import type { SignedCancellation, SignedContract, SignedErasure } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
+import type { VerifiedConsent } from '../disk/consent.ts';
+import type { Standing } from './disks/leases.ts';
 import type { IdentityBundle } from '../identity/bundle.ts';
 import type { Identity } from '../identity/document.ts';
 import type { Envelope } from '../identity/envelope.ts';
-import type { Farm, JoinToken, Named } from '../identity/farm.ts';
+import type { Approval, Farm, JoinToken, Named } from '../identity/farm.ts';
 import type { Judgement } from '../rollout/spec.ts';
 import type { SignedTurnWish, VerifiedPolicy } from '../rollout/verify.ts';
 import type {
@@ -22,10 +24,10 @@ import type {
   FarmAnswer,
   NodeAnswer,
   Proof,
-  Registration,
   ReleaseBody,
   UpdatesAnswer,
 } from '../sdk/api.ts';
+import type { Registration } from '../sdk/registration.ts';
 import type { NameAnswer, NameSummary, WaitingMessage } from '../sdk/phonebook/api.ts';
 import type { Posted } from './phonebook/mailboxes.ts';
 import type { NameEntry, NamesFilter } from './phonebook/names.ts';
@@ -111,10 +113,21 @@ export type Store = {
   readonly updates: (farm: string) => Promise<UpdatesAnswer | undefined>;
 
   readonly registerNode: (entry: NodeEntry) => Promise<Registration>;
+  /** Lets a node that waits join the farm of whoever signed that. */
+  readonly approveNode: (approval: Carried<Approval>) => Promise<Registration>;
+  /** What a farmer signed about a node, if it joined so. */
+  readonly approval: (node: string) => Promise<Envelope | undefined>;
+  /** The first two nodes whose ids begin with these digits. */
+  readonly nodesBy: (prefix: string) => Promise<string[]>;
   readonly node: (id: string) => Promise<NodeAnswer | undefined>;
   readonly nodes: (page: Page) => Promise<PageOf<NodeAnswer>>;
   readonly putProof: (node: string, proof: Proof) => Promise<void>;
-  readonly putHeartbeat: (heartbeat: Carried<Heartbeat>, nowMs: number) => Promise<void>;
+  readonly putHeartbeat: (heartbeat: Carried<Heartbeat>, nowMs: number) => Promise<Standing>;
+  readonly putConsent: (
+    consent: Carried<VerifiedConsent>,
+    farmer: IdentityBundle,
+    nowMs: number,
+  ) => Promise<void>;
 
   readonly admitContract: (entry: {
     readonly contract: Carried<SignedContract>;

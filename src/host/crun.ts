@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import { open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { codeOf, ZosError } from '../lib/errors.ts';
 import { KiB, SECOND_MS } from '../lib/units.ts';
 import { type OpenFile, run } from './exec.ts';
-import { readText, withSecretFile } from './files.ts';
+import { readText, readTextNow, withSecretFile } from './files.ts';
 
 /** Where crun keeps what it knows, in memory; a folder for each container. */
 export const CRUN_ROOT = '/run/zos/crun';
@@ -95,37 +96,65 @@ const statusSchema = z.object({
 });
 const configSchema = z.object({ annotations: z.record(z.string(), z.string()).default({}) });
 
+/**
+ * What was seen last, by id. What runs stays as it is until its process ends, and what a container
+ * was made with as long as it stands: whoever looks again and again keeps one, and reads less.
+ */
+export type CrunNotes = Map<string, CrunState>;
+
 /** Every container that crun knows, read from its own files: no process is started. */
-export async function listContainers(root = CRUN_ROOT): Promise<CrunState[]> {
+export async function listContainers(
+  root = CRUN_ROOT,
+  notes: CrunNotes = new Map(),
+): Promise<CrunState[]> {
   const ids: string[] = await readdir(root).catch(() => []);
-  const states = await Promise.all(ids.map((id) => readState(root, id)));
-  return states.filter((state) => state !== undefined);
+  const gone = new Set(notes.keys()).difference(new Set(ids));
+  for (const id of gone) notes.delete(id);
+  return ids.flatMap((id) => readContainer(id, root, notes) ?? []);
 }
 
-async function readState(root: string, id: string): Promise<CrunState | undefined> {
-  const status = await readText(`${root}/${id}/status`, STATUS_BYTES_MAX);
+/** One container, if crun knows it. */
+export function readContainer(
+  id: string,
+  root = CRUN_ROOT,
+  notes: CrunNotes = new Map(),
+): CrunState | undefined {
+  const note = notes.get(id);
+  if (note?.state === 'running' && isThere(note)) return note;
+  const status = readTextNow(`${root}/${id}/status`, STATUS_BYTES_MAX);
   // Between two steps of crun's there may be a folder and no status yet, or no longer.
   if (status === undefined) return undefined;
   const { pid, 'process-start-time': startTicks, bundle } = statusSchema.parse(JSON.parse(status));
-  const config = (await readText(`${root}/${id}/config.json`, CONFIG_BYTES_MAX)) ?? '{}';
-  const { annotations } = configSchema.parse(JSON.parse(config));
+  const isSameRun = note?.pid === pid && note.startTicks === startTicks;
+  const annotations = isSameRun ? note.annotations : readAnnotations(`${root}/${id}/config.json`);
   const known = { id, bundle, pid, startTicks, annotations };
-  // A process id is used again; together with its start time it is not.
-  if ((await readProcess(pid))?.startTicks !== startTicks) return { ...known, state: 'stopped' };
-  const entries: string[] = await readdir(`${root}/${id}`).catch(() => []);
-  return { ...known, state: entries.includes('exec.fifo') ? 'created' : 'running' };
+  const isWaiting = existsSync(`${root}/${id}/exec.fifo`);
+  const state = !isThere(known) ? 'stopped' : isWaiting ? 'created' : 'running';
+  const seen = { ...known, state } as const;
+  notes.set(id, seen);
+  return seen;
+}
+
+function readAnnotations(path: string): CrunState['annotations'] {
+  const config = readTextNow(path, CONFIG_BYTES_MAX) ?? '{}';
+  return configSchema.parse(JSON.parse(config)).annotations;
+}
+
+/** A process id is used again; together with its start time it is not. */
+function isThere({ pid, startTicks }: Pick<CrunState, 'pid' | 'startTicks'>): boolean {
+  return readProcess(pid)?.startTicks === startTicks;
 }
 
 /** What the kernel shows of a process that is there and has not ended. */
-export async function readProcess(pid: number): Promise<{ startTicks: number } | undefined> {
-  const stat = await readText(`/proc/${pid}/stat`, STATUS_BYTES_MAX).catch(() => undefined);
+export function readProcess(pid: number): { startTicks: number } | undefined {
+  const stat = readTextNow(`/proc/${pid}/stat`, STATUS_BYTES_MAX);
   return stat === undefined ? undefined : parseStat(stat);
 }
 
 /** Reads `/proc/PID/stat` (proc_pid_stat(5)); none for a process that is dead or a zombie. */
 export function parseStat(text: string): { startTicks: number } | undefined {
   // The second field is a name in brackets that may itself hold spaces and brackets.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ', 20);
   const [state = 'X'] = fields;
   const startTicks = Number(fields[19]);
   return 'XZ'.includes(state) || !Number.isInteger(startTicks) ? undefined : { startTicks };

@@ -15,17 +15,21 @@ export type Disk = {
   readonly isReadOnly: boolean;
   readonly isRemovable: boolean;
   readonly model: string;
+  /** What its maker calls it, by letters, digits, dots, dashes and underscores; '' if nothing. */
+  readonly serial: string;
   readonly partitions: readonly string[];
-  /** What is built on it: encryption, RAID, volumes. */
+  /** What is built on it or on a partition of it: encryption, RAID, volumes. */
   readonly holders: readonly string[];
 };
 
 /** What is on a disk. */
 export type DiskContent =
   | { readonly kind: 'blank' }
-  | { readonly kind: 'ext4'; readonly label: string }
+  | { readonly kind: 'ext4'; readonly label: string; readonly uuid: string }
   | { readonly kind: 'foreign'; readonly because: string };
 
+/** The longest serial number that is looked at. */
+export const SERIAL_CHARS_MAX = 64;
 const SECTOR_BYTES = 512;
 const BOOT_BLOCK_BYTES = 1024;
 const EDGE_BYTES = MiB;
@@ -43,7 +47,11 @@ async function readDisk(name: string, folder: string): Promise<Disk> {
   const text = async (path: string): Promise<string> =>
     (await readFile(`${folder}/${path}`, 'utf8').catch(() => '')).trim();
   const entries: string[] = await readdir(folder);
-  const holders: string[] = await readdir(`${folder}/holders`).catch(() => []);
+  const partitions = entries.filter((entry) => entry.startsWith(name));
+  const holdersOf = async (path: string): Promise<string[]> =>
+    readdir(`${folder}/${path}holders`).catch(() => []);
+  const parts = partitions.map((partition) => `${partition}/`);
+  const holders = (await Promise.all(['', ...parts].map(holdersOf))).flat();
   return {
     name,
     path: `/dev/${name.replaceAll('!', '/')}`,
@@ -52,9 +60,24 @@ async function readDisk(name: string, folder: string): Promise<Disk> {
     isReadOnly: (await text('ro')) === '1',
     isRemovable: (await text('removable')) === '1',
     model: [await text('device/vendor'), await text('device/model')].join(' ').trim(),
-    partitions: entries.filter((entry) => entry.startsWith(name)),
+    serial: await readSerial(folder),
+    partitions,
     holders,
   };
+}
+
+/** Virtio, NVMe, ATA and SCSI each keep it somewhere else; SCSI behind four bytes of a header. */
+async function readSerial(folder: string): Promise<string> {
+  for (const path of ['serial', 'device/serial', 'device/vpd_pg80', 'device/wwid', 'wwid']) {
+    const bytes = await readFile(`${folder}/${path}`).catch(() => Buffer.alloc(0));
+    const text = bytes.subarray(path.endsWith('pg80') ? 4 : 0).toString('latin1');
+    const serial = text
+      .trim()
+      .replaceAll(/[^A-Za-z0-9._-]+/gu, '-')
+      .slice(0, SERIAL_CHARS_MAX);
+    if (/[A-Za-z0-9]/u.test(serial)) return serial;
+  }
+  return '';
 }
 
 /**
@@ -67,8 +90,8 @@ export async function readContent(path: string): Promise<DiskContent> {
   const lengthBytes = await lengthOf(file, path);
   const head = await readAt(file, 0);
   const label = ext4Label(head);
-  if (label !== undefined) return { kind: 'ext4', label };
-  if (!isZero(head)) return { kind: 'foreign', because: 'it does not begin with zeros' };
+  if (label !== undefined) return { kind: 'ext4', label, uuid: ext4Uuid(head) };
+  if (!isZero(head)) return { kind: 'foreign', because: foreignName(head) };
   const tail = await readAt(file, Math.max(0, lengthBytes - EDGE_BYTES));
   if (!isZero(tail)) return { kind: 'foreign', because: 'it does not end with zeros' };
   return { kind: 'blank' };
@@ -96,6 +119,32 @@ export function ext4Label(head: Uint8Array): string | undefined {
   return name.toString('latin1', 0, end < 0 ? name.length : end);
 }
 
+/** What tells one ext4 file system from every other but its copies (the same, `s_uuid`). */
+function ext4Uuid(head: Uint8Array): string {
+  return Buffer.from(head.subarray(1024 + 0x68, 1024 + 0x78)).toString('hex');
+}
+
+/** By what people call it; only that it is none of ours decides anything. */
+function foreignName(head: Uint8Array): string {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  const found = SIGNATURES.find(
+    ([at, text]) => bytes.toString('latin1', at, at + text.length) === text,
+  );
+  return found === undefined ? 'it does not begin with zeros' : `it holds ${found[2]}`;
+}
+
+/** Where what others write begins, in the order in which one hides the other. */
+const SIGNATURES: readonly (readonly [number, string, string])[] = [
+  [512, 'EFI PART', 'a GPT partition table'],
+  [0, 'LUKS', 'an encrypted volume (LUKS)'],
+  [0, 'XFSB', 'an XFS file system'],
+  [3, 'NTFS', 'an NTFS file system'],
+  [512, 'LABELONE', 'an LVM volume'],
+  [0x1_0040, '_BHRfS_M', 'a btrfs file system'],
+  [32 * 1024 + 1, 'CD001', 'an ISO 9660 image'],
+  [510, '\u0055\u00aa', 'an MBR partition table'],
+];
+
 /** The first bytes of a disk, where ext4 leaves 1024 alone (ext4's on-disk format, "Layout"). */
 export async function readBootBlock(path: string, lengthBytes: number): Promise<Uint8Array> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -118,6 +167,21 @@ export async function writeBootBlock(wish: {
     throw new DiskError('DISK_FOREIGN', `${path} is no data disk of ours; nothing was written.`);
   }
   await file.write(bytes, 0, bytes.length, 0);
+  await file.sync();
+}
+
+/**
+ * Overwrites the first and the last MiB, so that nothing on the disk is found any more; what lies
+ * between stays until it is written over. The kernel refuses it for a disk that anybody uses.
+ */
+export async function wipeEdges(path: string): Promise<void> {
+  const mode = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_EXCL;
+  await using file = await open(path, mode);
+  const lengthBytes = await lengthOf(file, path);
+  const zeros = Buffer.alloc(EDGE_BYTES);
+  for (const at of [0, Math.max(0, lengthBytes - EDGE_BYTES)]) {
+    await file.write(zeros, 0, EDGE_BYTES, at);
+  }
   await file.sync();
 }
 

@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream';
 import { execa, ExecaError } from 'execa';
 import { ZosError } from '../lib/errors.ts';
 import { MiB, SECOND_MS } from '../lib/units.ts';
@@ -20,6 +21,8 @@ export type Command = {
   /** The most the program may print. */
   readonly outputBytesMax?: number;
   readonly signal?: AbortSignal;
+  /** Its exit status says something about the world and not that it failed. */
+  readonly isStatusAnswer?: boolean;
   readonly cwd?: string;
   /** The whole environment beside `PATH`; nothing is inherited. */
   readonly env?: Readonly<Record<string, string>>;
@@ -52,6 +55,9 @@ export async function run(command: Command): Promise<string> {
     });
     return typeof stdout === 'string' ? stdout : '';
   } catch (cause) {
+    const printed = cause instanceof ExecaError ? cause.stdout : undefined;
+    const isAnswer = command.isStatusAnswer === true && typeof printed === 'string';
+    if (isAnswer && cause instanceof ExecaError && cause.exitCode !== undefined) return printed;
     throw execErrorOf(tool, command, cause);
   }
 }
@@ -96,6 +102,8 @@ function stdioOf({ stdin, outputTo, alsoFile }: Command) {
 export type LongCommand = Omit<Command, 'stdin' | 'outputTo' | 'deadlineMs' | 'outputBytesMax'> & {
   /** Each line of both its outputs, cut at `LINE_CHARS_MAX`. */
   readonly onLine?: (line: string) => void;
+  /** On a node, whose image has no setpriv: what an agent leaves behind is ended by PID 1. */
+  readonly isOnNode?: boolean;
 };
 
 export type Running = AsyncDisposable & {
@@ -112,12 +120,15 @@ export type Running = AsyncDisposable & {
 const LINE_CHARS_MAX = 4096;
 
 /**
- * Starts a program that runs beside this one. The kernel ends it when this program ends, however
- * that comes about (PR_SET_PDEATHSIG). Throws `ExecError` when it can't be started at all.
+ * Starts a program that runs beside this one. But on a node, the kernel ends it when this program
+ * ends, however that comes about (PR_SET_PDEATHSIG). Throws `ExecError` when it can't be started
+ * at all.
  */
 export function start(command: LongCommand): Running {
   const tool = command.file.split('/').at(-1) ?? command.file;
-  const child = execa('setpriv', ['--pdeathsig', 'KILL', command.file, ...command.args], {
+  const bound = command.isOnNode === true ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+  const [file = command.file, ...args] = [...bound, command.file, ...command.args];
+  const child = execa(file, args, {
     env: { PATH: TOOL_PATH, LC_ALL: 'C', ...command.env },
     extendEnv: false,
     stdin: 'ignore',
@@ -138,6 +149,33 @@ export function start(command: LongCommand): Running {
     await ended;
   };
   return { pid, ended, stop, [Symbol.asyncDispose]: stop };
+}
+
+/**
+ * Starts a program that has one end of a socket as its descriptor 3, the other is ours. It is up to
+ * the program to end with us. Throws `ExecError` when it can't be started at all.
+ */
+export function startWithSocket(command: LongCommand): Running & { readonly socket: Duplex } {
+  const child = execa(command.file, [...command.args], {
+    env: { PATH: TOOL_PATH, LC_ALL: 'C', ...command.env },
+    extendEnv: false,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    buffer: false,
+    reject: false,
+  });
+  const { pid } = child;
+  const socket = child.stdio[3] as unknown;
+  if (pid === undefined || !(socket instanceof Duplex)) {
+    throw new ExecError('TOOL_FAILED', `${command.file} could not be started.`);
+  }
+  readLines(child.stdout, command.onLine);
+  readLines(child.stderr, command.onLine);
+  const ended = child.then(({ exitCode, signal }) => ({ exitCode, signal }));
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  return { pid, socket, ended, stop, [Symbol.asyncDispose]: stop };
 }
 
 function readLines(

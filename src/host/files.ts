@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ZosError } from '../lib/errors.ts';
@@ -49,6 +50,25 @@ export async function readText(path: string, bytesMax: number): Promise<string |
     throw new FileError('FILE_TOO_LONG', `${path} is longer than the ${bytesMax} bytes allowed.`);
   }
   return bytes?.toString('utf8');
+}
+
+/**
+ * The same at once, for small files of the kernel and of `/run`, which are memory: the way through
+ * the thread pool costs ten times what reading them does. A process that has ended has no files.
+ */
+export function readTextNow(path: string, bytesMax: number): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH') return undefined;
+    throw error;
+  }
+  if (text.length > bytesMax) {
+    throw new FileError('FILE_TOO_LONG', `${path} is longer than the ${bytesMax} bytes allowed.`);
+  }
+  return text;
 }
 
 /**

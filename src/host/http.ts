@@ -1,12 +1,23 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { Agent, request } from 'undici';
+import type { Dispatcher } from 'undici';
+import { utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { MiB, SECOND_MS } from '../lib/units.ts';
+import type { Errand, Reach, Reached, WayOut } from './courier/errand.ts';
+import { NameError, openNames } from './net/names.ts';
 
-export class HttpError extends ZosError<
-  'HTTP_UNREACHABLE' | 'HTTP_STATUS' | 'HTTP_TOO_LONG' | 'HTTP_TOO_SLOW' | 'HTTP_BROKEN_OFF'
-> {}
+/** Every code of `HttpError`. */
+export const HTTP_CODES = [
+  'HTTP_UNREACHABLE',
+  'HTTP_NO_NAME',
+  'HTTP_STATUS',
+  'HTTP_TOO_LONG',
+  'HTTP_TOO_SLOW',
+  'HTTP_BROKEN_OFF',
+] as const;
+
+export class HttpError extends ZosError<(typeof HTTP_CODES)[number]> {}
 
 export type HttpRequest = {
   readonly url: string;
@@ -27,9 +38,86 @@ export type HttpAnswer = {
 
 const DEADLINE_MS = 30 * SECOND_MS;
 const BODY_BYTES_MAX = 4 * MiB;
+/** The longest pause between two parts, where nobody says another. */
+const IDLE_MS = 300 * SECOND_MS;
+
+const CONNECT_MS = 5 * SECOND_MS;
+const DIRECT: WayOut = { proxy: null, nameServers: [] };
+
+/**
+ * The way of this process: there is one network, and every request leaves by it. What undici keeps
+ * is opened on first use, so that an agent whose courier does it holds none of it in memory. Of
+ * undici the image has `Agent` and `ProxyAgent` with `request` alone (`image/node/bundle.ts`).
+ */
+const out: { way: WayOut; reach: Reach; agent: Promise<Dispatcher> | undefined } = {
+  way: DIRECT,
+  reach: reachDirectly,
+  agent: undefined,
+};
+
+/** From now on every request leaves this way; what is under way ends as it began. */
+export function useWayOut(way: WayOut): void {
+  if (JSON.stringify(way) === JSON.stringify(out.way)) return;
+  const before = out.agent;
+  out.way = way;
+  out.agent = undefined;
+  before?.then(async (agent) => agent.close()).catch(() => undefined);
+}
+
+/** From now on another process does the requests of this one; see `courier/`. */
+export function reachBy(reach: Reach): void {
+  out.reach = reach;
+}
 
 /** No redirect is followed: where a file comes from is decided by who asks, not by who answers. */
-const agent = new Agent({ connect: { timeout: 5 * SECOND_MS }, headersTimeout: DEADLINE_MS });
+async function openAgent({ proxy, nameServers }: WayOut): Promise<Dispatcher> {
+  const { Agent, ProxyAgent } = await import('undici');
+  const connect = { timeout: CONNECT_MS, lookup: openNames({ nameServers }) };
+  const options = { headersTimeout: DEADLINE_MS };
+  if (proxy === null) return new Agent({ ...options, connect });
+  // HTTP in absolute form, as many proxies let CONNECT reach port 443 alone; HTTPS by CONNECT. The
+  // proxy looks names up.
+  const proxyTunnel = false;
+  return new ProxyAgent({ ...options, uri: proxy, proxyTunnel, proxyTls: connect });
+}
+
+/** A request out of this process; throws `HttpError`, and so does reading what comes. */
+export async function reachDirectly(errand: Errand, signal: AbortSignal): Promise<Reached> {
+  const { url, method, headers, body, headMs, idleMs } = errand;
+  try {
+    out.agent ??= openAgent(out.way);
+    const dispatcher = await out.agent;
+    const { origin, pathname, search } = new URL(url);
+    const answer = await dispatcher.request({
+      origin,
+      path: `${pathname}${search}`,
+      method,
+      headers: { ...headers },
+      signal,
+      headersTimeout: headMs,
+      bodyTimeout: idleMs,
+      ...(body === undefined ? {} : { body }),
+    });
+    // A body that is given up unread ends with an error that nobody waits for.
+    answer.body.on('error', () => {});
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      chunks: told(answer.body, url),
+      close: () => void answer.body.destroy(),
+    };
+  } catch (cause) {
+    throw httpErrorOf(url, cause);
+  }
+}
+
+async function* told(body: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw httpErrorOf(url, cause);
+  }
+}
 
 /** One whole exchange, any status; throws `HttpError` when there was no whole answer. */
 export async function exchange(wish: HttpRequest): Promise<HttpAnswer> {
@@ -90,16 +178,11 @@ export type Stream = { readonly status: number; readonly chunks: AsyncIterable<U
 
 /** An answer without end, such as a feed: the deadline is for its head only. */
 export async function openStream(wish: HttpRequest): Promise<Stream> {
+  const { signal = new AbortController().signal } = wish;
   try {
-    const answer = await request(wish.url, {
-      dispatcher: agent,
-      method: 'GET',
-      headers: { ...wish.headers },
-      headersTimeout: wish.deadlineMs ?? DEADLINE_MS,
-      bodyTimeout: 0,
-      ...(wish.signal === undefined ? {} : { signal: wish.signal }),
-    });
-    return { status: answer.statusCode, chunks: answer.body };
+    const headMs = wish.deadlineMs ?? DEADLINE_MS;
+    const { status, chunks } = await out.reach(errandOf(wish, { headMs, idleMs: 0 }), signal);
+    return { status, chunks };
   } catch (cause) {
     throw httpErrorOf(wish.url, cause);
   }
@@ -115,27 +198,32 @@ async function open(
   const deadline = AbortSignal.timeout(wish.deadlineMs ?? DEADLINE_MS);
   const signal = wish.signal === undefined ? deadline : AbortSignal.any([wish.signal, deadline]);
   try {
-    const answer = await request(wish.url, {
-      dispatcher: agent,
-      method: wish.method ?? 'GET',
-      headers: { ...wish.headers },
-      signal,
-      ...(wish.body === undefined ? {} : { body: wish.body }),
-      ...(wish.idleMs === undefined ? {} : { bodyTimeout: wish.idleMs }),
-    });
-    const head = { status: answer.statusCode, headers: answer.headers };
-    // A body that is given up unread ends with an error that nobody waits for.
-    answer.body.on('error', () => {});
-    const bounded = bound(answer.body, wish.bytesMax ?? BODY_BYTES_MAX, wish.url);
+    const patience = { headMs: DEADLINE_MS, idleMs: wish.idleMs ?? IDLE_MS };
+    const answer = await out.reach(errandOf(wish, patience), signal);
+    const head = { status: answer.status, headers: answer.headers };
+    const bounded = bound(answer.chunks, wish.bytesMax ?? BODY_BYTES_MAX, wish.url);
     try {
       await read(bounded, head);
     } finally {
-      answer.body.destroy();
+      answer.close();
     }
     return head;
   } catch (cause) {
     throw httpErrorOf(wish.url, cause);
   }
+}
+
+function errandOf(wish: HttpRequest, patience: Pick<Errand, 'headMs' | 'idleMs'>): Errand {
+  const { url, method = 'GET', headers = {}, body } = wish;
+  const bytes = typeof body === 'string' ? utf8(body) : body;
+  return {
+    url,
+    method,
+    headers,
+    way: out.way,
+    ...patience,
+    ...(bytes === undefined ? {} : { body: bytes }),
+  };
 }
 
 async function* bound(
@@ -157,7 +245,11 @@ function statusError(url: string, status: number): HttpError {
   return new HttpError('HTTP_STATUS', `${url} answered ${status}.`, { facts: { url, status } });
 }
 
-function httpErrorOf(url: string, cause: unknown): ZosError {
+/** What went wrong on the way to an address, as one of ours. */
+export function httpErrorOf(url: string, cause: unknown): ZosError {
+  if (cause instanceof NameError) {
+    return new HttpError('HTTP_NO_NAME', `${url} can't be reached: ${cause.message}`, { cause });
+  }
   // What a reader of the body threw is its own.
   if (cause instanceof ZosError) return cause;
   const name = cause instanceof Error ? cause.name : '';
@@ -168,5 +260,8 @@ function httpErrorOf(url: string, cause: unknown): ZosError {
   if (code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
     return new HttpError('HTTP_BROKEN_OFF', `${url} broke off its answer.`, { cause });
   }
-  return new HttpError('HTTP_UNREACHABLE', `${url} can't be reached (${code || name}).`, { cause });
+  const { proxy } = out.way;
+  const by = proxy === null ? '' : ` through the proxy ${proxy}`;
+  const why = code || name;
+  return new HttpError('HTTP_UNREACHABLE', `${url} can't be reached${by} (${why}).`, { cause });
 }

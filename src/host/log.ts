@@ -9,7 +9,9 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 export function openLog(role: string): Log {
   // Whatever its name says is a secret never reaches a line, even by mistake.
   const redact = ['secretKey', '*.secretKey', 'privateKey', '*.privateKey', 'authorization'];
-  return pino({ base: { role }, redact, timestamp: true }, pino.destination({ fd: 2, sync: true }));
+  // On a machine without a serial port its console is the display, which shows the screen.
+  const to = isConsole(2) && isDisplay() ? { dest: '/dev/null' } : { fd: 2 };
+  return pino({ base: { role }, redact, timestamp: true }, pino.destination({ ...to, sync: true }));
 }
 
 /** `/dev/console`, as major and minor number (Linux, Documentation/admin-guide/devices.txt). */
@@ -17,13 +19,13 @@ const CONSOLE_DEVICE = (5 << 8) | 1;
 
 /**
  * Prints a line on the standard output, at once and whole. Where that is the machine's console, it
- * is the last one of the command line only: the line goes to each other as well, so that people see
- * it on the screen and on the serial port.
+ * is the last one of the command line only: the line goes to each other as well, but not to the
+ * display, where the same is seen on the screen (`src/screen`).
  */
 export function printLine(line: string): void {
-  writeSync(1, `${line}\n`);
-  if (fstatSync(1).rdev !== CONSOLE_DEVICE) return;
-  for (const name of otherConsoles()) {
+  if (!isConsole(1)) return void writeSync(1, `${line}\n`);
+  if (!isDisplay()) writeSync(1, `${line}\n`);
+  for (const name of consoles().slice(0, -1).filter(isSerial)) {
     try {
       const { O_WRONLY, O_NOCTTY, O_NONBLOCK } = constants;
       const device = openSync(`/dev/${name}`, O_WRONLY | O_NOCTTY | O_NONBLOCK);
@@ -35,10 +37,28 @@ export function printLine(line: string): void {
   }
 }
 
-function otherConsoles(): string[] {
+/** A line of the screen for whoever reads the serial console, and for nobody else. */
+export function printScreen(line: string): void {
+  if (isConsole(1)) printLine(line);
+}
+
+function isConsole(descriptor: number): boolean {
+  return fstatSync(descriptor).rdev === CONSOLE_DEVICE;
+}
+
+/** Whether `/dev/console` is the display, because the machine has no serial port. */
+function isDisplay(): boolean {
+  const last = consoles().at(-1);
+  return last !== undefined && !isSerial(last);
+}
+
+function isSerial(name: string): boolean {
+  return !/^tty\d+$/u.test(name);
+}
+
+function consoles(): string[] {
   try {
-    const names = readFileSync('/sys/class/tty/console/active', 'utf8').trim().split(' ');
-    return names.slice(0, -1);
+    return readFileSync('/sys/class/tty/console/active', 'utf8').trim().split(' ');
   } catch {
     return [];
   }

@@ -1,10 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { filesOf, type ModuleIndex, modulesFor } from '../lib/modalias.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import { run } from './exec.ts';
 
 /** Where the image keeps the list of its modules; see `image/modules.ts`. */
 export const MODULE_INDEX_PATH = '/usr/lib/modules/index.json';
+
+/** `1` when the kernel takes no more modules until the machine starts anew. */
+const CLOSED_PATH = '/proc/sys/kernel/modules_disabled';
 
 const LOADER = '/sbin/init';
 const DEADLINE_MS = 60 * SECOND_MS;
@@ -48,6 +51,16 @@ export async function loadModule(
     deadlineMs: DEADLINE_MS,
     ...(wish.signal === undefined ? {} : { signal: wish.signal }),
   });
+}
+
+/** From now on the kernel takes no more modules, whoever asks, until the machine starts anew. */
+export async function closeModules(): Promise<void> {
+  await writeFile(CLOSED_PATH, '1');
+}
+
+/** Whether the kernel takes no more. */
+export async function areModulesClosed(): Promise<boolean> {
+  return (await readFile(CLOSED_PATH, 'utf8').catch(() => '')).trim() === '1';
 }
 
 /** Loads what drives the devices that are there, until no new device appears. */
@@ -95,6 +108,7 @@ async function loadFiles(
   const before = await loadedNames();
   const wanted = files.filter((file) => !before.has(moduleNameOf(file)));
   if (wanted.length === 0) return { loaded: [], failed: [] };
+  if (await areModulesClosed()) return { loaded: [], failed: wanted };
   // One that fails is no reason to stop: the loader says so on the console and goes on.
   const failure = await run({
     file: LOADER,

@@ -9,6 +9,8 @@ export type Mount = {
   readonly source: string;
   /** Of this mount: `ro`, `nodev`. */
   readonly options: readonly string[];
+  /** Of the file system, wherever it is mounted: `ro` where the kernel found errors on it. */
+  readonly systemOptions: readonly string[];
 };
 
 export type MountWish = {
@@ -40,6 +42,11 @@ export async function mount({ type, source, path, options, signal }: MountWish):
   });
 }
 
+/** Takes a mount out of sight now, whoever uses it; it goes when the last of them does. */
+export async function detach(path: string): Promise<void> {
+  await run({ file: 'umount', args: ['--no-mtab', '--lazy', '--', path] });
+}
+
 /** Takes down what is mounted at a path; an error when it is in use. */
 export async function unmount(path: string, signal?: AbortSignal): Promise<void> {
   await run({
@@ -54,7 +61,7 @@ export function parseMountinfo(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {
     const [before = '', after = ''] = line.split(' - ');
     const [, , , , path, options] = before.split(' ');
-    const [type, source] = after.split(' ');
+    const [type, source, systemOptions = ''] = after.split(' ');
     if (path === undefined || options === undefined || type === undefined) return [];
     return [
       {
@@ -62,6 +69,7 @@ export function parseMountinfo(text: string): Mount[] {
         type,
         source: unescapeOctal(source ?? ''),
         options: options.split(','),
+        systemOptions: systemOptions.split(','),
       },
     ];
   });

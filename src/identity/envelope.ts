@@ -33,6 +33,7 @@ export type PayloadKind =
   | 'identity'
   | 'farm'
   | 'join-token'
+  | 'node-approval'
   | 'offer'
   | 'contract'
   | 'cancellation'
@@ -49,8 +50,11 @@ export type PayloadKind =
   | 'measurement'
   | 'turn'
   | 'turn-answer'
+  | 'disk-consent'
+  | 'fence'
   | 'name'
-  | 'message';
+  | 'message'
+  | 'network';
 
 /** The media type in the envelope of a kind. */
 export function payloadTypeOf(kind: PayloadKind): string {

@@ -30,6 +30,15 @@ export const joinTokenSchema = z.strictObject({
 /** Lets one node join one farm, once; the farmer signs it into the node's boot media. */
 export type JoinToken = z.infer<typeof joinTokenSchema>;
 
+export const approvalSchema = z.strictObject({
+  grid: gridSchema,
+  farm: idSchema,
+  farmer: idSchema,
+  node: idSchema,
+});
+/** A farmer's word that one node, by its id, is of their farm: for one without a token. */
+export type Approval = z.infer<typeof approvalSchema>;
+
 export type Named<T> = T & { readonly id: string };
 
 /** Throws `FarmError`, `EnvelopeError` or `JsonError`. */
@@ -62,6 +71,20 @@ export function verifyJoinToken(envelope: Envelope, context: TokenContext): Name
     );
   }
   return { ...token, id: sha256Hex(payload) };
+}
+
+/** Throws `FarmError`, `EnvelopeError` or `JsonError`; whose farm it is is the caller's to know. */
+export function verifyApproval(
+  envelope: Envelope,
+  { farmer, grid }: { readonly farmer: Identity; readonly grid: string },
+): Approval {
+  const payload = openEnvelope(envelope, 'node-approval', farmer.keys);
+  const approval = parsePayload(payload, approvalSchema);
+  if (approval.farmer !== farmer.id) {
+    throw new FarmError('FARM_FOREIGN', 'This approval names another farmer than who signed it.');
+  }
+  if (approval.grid !== grid) throw foreignGrid(approval.grid, grid);
+  return approval;
 }
 
 function foreignGrid(found: string, expected: string): FarmError {

@@ -1,40 +1,59 @@
-import type { Prices } from '../capacity/price.ts';
 import { opensWith } from '../contract/checks/body.ts';
 import type { ContractStore } from '../contract/store.ts';
 import type { CarriedCancellation } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
-import type { Identity } from '../identity/document.ts';
-import { formatDuration, HOUR_MS, MINUTE_MS } from '../lib/units.ts';
+import { formatDuration, HOUR_MS, MINUTE_MS, SECOND_MS } from '../lib/units.ts';
 import type { NodeBody } from '../sdk/index.ts';
+import type { VolumeDisk } from '../volume/plan.ts';
 import type { AgentConsole } from './bringup/console.ts';
 import type { Directory, Patience } from './bringup/directory.ts';
 import type { Self } from './bringup/identity.ts';
-import { type ClockParts, meetDirectory, register, syncClock } from './bringup/registration.ts';
+import {
+  type ClockParts,
+  type Joined,
+  meetDirectory,
+  register,
+  syncClock,
+} from './bringup/registration.ts';
+import { openWaits, type Waits } from './explain/waits.ts';
 import type { OfferHolder } from './capacity/offer.ts';
 import { askByTerms, type TermsHolder } from './capacity/terms.ts';
+import { type CrashStore, sendCrash } from './health/crash.ts';
+import { type Power, type PowerDoors, powerOf } from './health/power.ts';
+import type { Progress } from './health/progress.ts';
+import type { Troubles } from './health/troubles.ts';
+import { type FenceHolder, openFence } from './disks/fence.ts';
 import { type Holdings, openHoldings } from './holdings.ts';
 import { type ImagesParts, openImages } from './images.ts';
 import type { Drivers } from './loop/observation.ts';
-import { type Meters, openMeters } from './meter/meters.ts';
+import type { HomeHolder } from './identity/home.ts';
 import { type Loop, openLoop } from './loop/reconcile.ts';
+import { feedOf, openMetersOf, openWatchOf, turnsOf } from './online/doors.ts';
+import { openAnswers } from './online/answers.ts';
+import { groundOf, openTrust, ownOf, type Trust } from './online/ground.ts';
 import { reportParts, statements, tellers } from './online/telling.ts';
-import { type Feed, pickUp } from './pickup.ts';
-import { openQuestions, type QuestionParts } from './questions.ts';
+import { pickUp } from './pickup.ts';
+import type { QuestionParts } from './questions.ts';
 import { type Follower, openFollower } from './record/follower.ts';
 import { keepReading } from './record/letters.ts';
-import { openWatch, type RecordWatch, type WatchParts } from './record/watch.ts';
+import type { WatchParts } from './record/watch.ts';
 import { openReporter, type Reporter, type ReportParts } from './report.ts';
 import type { PolicyHolder } from './turns/policy.ts';
-import { openTurns, type Turns } from './turns/turns.ts';
-import { imagesOf, wishesOf } from './wishes.ts';
+import type { Turns } from './turns/turns.ts';
+import { volumesGround } from './volumes/wishes.ts';
+import { openWishes } from './wishes.ts';
 
 const STEP_MS_MAX = 2 * MINUTE_MS;
+/** So long a start waits for the directory's first answer to a sign of life. */
+const HEARD_MS_MAX = 20 * SECOND_MS;
 
 /** Everything that the agent needs of the machine and of the grid, brought up. */
 export type AgentParts = {
   readonly grid: string;
   readonly self: Self;
+  /** Whose node this is. */
+  readonly home: HomeHolder;
   /** What the node offers, and what its farmer asks for that. */
   readonly offer: OfferHolder;
   readonly terms: TermsHolder;
@@ -54,6 +73,8 @@ export type AgentParts = {
   /** Looks for newer releases until the signal fires, and changes to one in this node's turn. */
   readonly keepUpToDate: (turns: Turns, signal: AbortSignal) => Promise<void>;
   readonly drivers: Drivers;
+  /** The data disks that volumes may lie on, as they are now. */
+  readonly volumeDisks: () => readonly VolumeDisk[];
   readonly lookAgainMs: number;
   readonly images: Pick<ImagesParts, 'hasImage' | 'fetchImage'>;
   readonly readLogTail: (id: string) => Promise<Uint8Array>;
@@ -62,8 +83,20 @@ export type AgentParts = {
   readonly openMeasure: (held: Holdings['held']) => QuestionParts['measure'];
   readonly nextSeq: (nowMs: number) => Promise<number>;
   readonly life: ReportParts['life'];
+  /** What is wrong with this node, told with its signs of life. */
+  readonly troubles: Troubles;
+  /** How the machine sleeps, and wakes others. */
+  readonly power: PowerDoors;
+  /** How the kernel before this one panicked, until the farmer has it. */
+  readonly crashes: CrashStore;
+  /** Whether the loop gets on: the machine's watchdog hangs on it. */
+  readonly progress: Progress;
   /** Writes down which release this boot took, on disk and TPM, once the directory knows us. */
   readonly keepFloor: () => Promise<void>;
+  /** The kernel's name for this start of the machine. */
+  readonly bootId: string;
+  /** Does what the farmer signed for the node's disks. */
+  readonly takeConsents: (wants: Wants) => Promise<void>;
   /** The node's own addresses, at which peers may try its tunnels. */
   readonly addresses: () => readonly string[];
   readonly clock: Pick<ClockParts, 'clock' | 'nonce' | 'setClock'> & {
@@ -107,110 +140,95 @@ async function readLetters(parts: AgentParts, core: Core, signal: AbortSignal): 
   await keepReading({ ...asked, ...tellers(parts) }, signal);
 }
 
-type Core = {
+export type Core = {
   readonly holdings: Holdings;
   readonly loop: Loop;
   readonly reporter: Reporter;
   readonly follower: Follower;
+  readonly waits: Waits;
+  readonly power: Power;
+  readonly fence: FenceHolder;
+  readonly trust: Trust;
   /** Takes in what the directory has, now and once more when an alarm is over. */
   readonly take: (wants: Wants) => Promise<void>;
-  /** Whether times in contracts, and in the farmer's policy, mean something. */
-  readonly isClockSynced: () => boolean;
-  /** From now on they do. */
-  readonly trustClock: () => void;
 };
 
 /** The loop, what it goes by, and what it says. */
 async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
-  const { grid, self, store, offer, chance, sleep } = parts;
+  const { grid, self, store, chance, sleep } = parts;
   const { clock } = parts.clock;
-  const node = self.identity.id;
-  let { isSynced } = parts.clock;
+  const own = ownOf(parts);
+  const { node } = own;
   const { onBad, onTrouble } = tellers(parts);
-  const { total, class: nodeClass, current } = offer;
-  const standing = (): ReadonlyMap<string, Prices> =>
-    new Map([[current().id, current().offer.prices]]);
-  const own = { node, total, class: nodeClass, standing };
   const calm = { take: async (): Promise<void> => undefined };
   const watch = await openWatchOf(parts, () => {
     calm.take().catch((error: unknown) => onTrouble('wants', error));
   });
   const opens = opensWith(self.keys.sealing.secretKey);
   const holdings = await openHoldings({ store, grid, ...own, watch, opens, onBad });
-  const { directory } = parts;
-  const follower = openFollower({ watch, directory, steady: parts.clock.steady, onTrouble });
+  const follower = openFollower({ ...parts, watch, steady: parts.clock.steady, onTrouble });
   const wake = (): void => loop.wake();
+  const trust = openTrust(parts.clock, wake);
   const meters = await openMetersOf(parts, wake);
-  const images = openImages(
-    { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake },
-    signal,
-  );
-  const reporter = openReporter(reportParts(parts, holdings, follower));
+  const fetching = { ...parts.images, clock, chance, sleep, onTrouble, onChange: wake };
+  const images = openImages(fetching, signal);
+  const fence = openFence({ ...parts, node, say: parts.console.say, onChange: wake });
+  const voice = { follower, fence, power: powerOf(parts, holdings.held) };
+  const reporter = openReporter(reportParts(parts, holdings, voice));
+  const wishes = openWishes();
+  const waits = openWaits(parts.clock.steady);
   const loop: Loop = openLoop({
     drivers: parts.drivers,
     lookAgainMs: parts.lookAgainMs,
     stepMsMax: STEP_MS_MAX,
     clock: parts.clock.steady,
     chance,
-    wantOf: () => {
-      const nowMs = clock();
-      if (isSynced) holdings.expire(nowMs);
-      const contracts = [...holdings.held.values()];
-      images.want(imagesOf(contracts));
-      const { fetchOf } = images;
-      const { endOf } = holdings.peers;
-      return wishesOf({ node, contracts, nowMs, isClockSynced: isSynced, fetchOf, endOf });
+    wantOf: (sight) => {
+      const volumes = volumesGround(parts, holdings, sight);
+      return wishes({ ...groundOf(parts, { holdings, images, fence }, trust.now()), volumes });
     },
-    onView: (view) => reporter.say(statements(parts, { holdings, meters }, view)),
+    onMove: parts.progress.move,
+    onView: (view) => {
+      waits.take(view);
+      if (!fence.isFenced()) reporter.say(statements(parts, { holdings, meters }, view));
+    },
     onFailure: (key, sentence) => {
-      parts.console.say(`failed ${key}: ${sentence}`);
+      parts.console.failed(`${key}: ${sentence}`);
       if (key.startsWith('image ')) images.doubt(key.slice('image '.length));
     },
   });
-  const trustClock = (): void => {
-    isSynced = true;
-    wake();
-  };
   const take = async (wants: Wants): Promise<void> => {
+    if (fence.isFenced()) return;
     calm.take = async () => take(wants);
     await follower.look();
     await holdings.take(wants, clock());
     wake();
     await follower.settle();
   };
-  const isClockSynced = (): boolean => isSynced;
-  return { holdings, loop, reporter, follower, take, trustClock, isClockSynced };
-}
-
-async function openMetersOf(parts: AgentParts, onChange: () => void): Promise<Meters> {
-  const { metersPath: path, clock } = parts;
-  const { onTrouble } = tellers(parts);
-  return openMeters({ path, clock: clock.clock, steady: clock.steady, onChange, onTrouble });
-}
-
-async function openWatchOf(parts: AgentParts, onCalm: () => void): Promise<RecordWatch> {
-  const { record, console, clock } = parts;
-  return openWatch({ ...record, nowMs: clock.clock, say: console.say, onCalm });
+  return { holdings, loop, reporter, ...voice, waits, trust, take };
 }
 
 /** Meets the directory, sets the clock, registers, and then reports and picks up side by side. */
 async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): Promise<void> {
-  const { directory, directoryId, grid, chance, sleep } = parts;
-  const patience: Patience = { say: parts.console.say, chance, sleep };
+  const { directory, directoryId, grid, chance, sleep, troubles } = parts;
+  const patience: Patience = { waits: parts.console.waits, chance, sleep };
   const { identity } = await meetDirectory({ directory, id: directoryId, patience }, signal);
+  core.fence.meet(identity);
   const setTime = async (): Promise<string> => {
-    const clockParts = { ...parts.clock, directory, identity, grid, patience };
+    const clockParts = { ...parts.clock, directory, identity, grid, patience, troubles };
     const offMs = await syncClock(clockParts, signal);
     await parts.clock.onSynced();
-    core.trustClock();
     return `was off by ${formatDuration(Math.abs(offMs))}`;
   };
-  const tell = async (): Promise<string> => {
+  const tell = async (): Promise<Joined> => {
     const body = { ...parts.registration, offer: parts.offer.current().envelope };
     return register({ directory, body, patience }, signal);
   };
   const join = async (): Promise<void> => {
-    const farm = await tell();
+    const said = await tell();
+    const { farm } = said;
+    await parts.home.hear(said);
+    parts.console.shows({ farm });
     parts.console.reached('registered', `node=${parts.self.identity.id} farm=${farm}`);
     await parts.keepFloor();
   };
@@ -220,71 +238,30 @@ async function stayOnline(parts: AgentParts, core: Core, signal: AbortSignal): P
     }
   };
   parts.console.reached('clock-synced', await setTime());
+  core.trust.gain('isClockSynced');
+  parts.console.shows({ isClockSynced: true });
   await join();
-  const answer = openAnswers(parts, core.holdings);
-  const turns = turnsOf(parts, core, identity);
+  const answer = openAnswers(parts, core);
+  const turns = turnsOf(parts, { isClockSynced: () => core.trust.now().isClockSynced, identity });
   const onWants = async (wants: Wants): Promise<void> => {
     await core.take(wants);
     await turns.take(wants);
+    await parts.takeConsents(wants);
     if (await askByTerms({ ...parts, onBad: tellers(parts).onBad }, wants)) await tell();
     await answer(wants);
   };
-  const pickup = { ...patience, feed: feedOf(parts), onWants, onRefused: join };
+  // Only the one that is the node starts what the node has to run: a copy of it hears so at once.
+  const start = async (): Promise<void> => {
+    await Promise.race([core.fence.heard, sleep(HEARD_MS_MAX, signal)]);
+    core.trust.gain('mayStart');
+  };
+  const pickup = { ...parts.console, ...patience, feed: feedOf(parts), onWants, onRefused: join };
   await Promise.all([
     core.reporter.run(signal),
+    start(),
     pickUp(pickup, signal),
     keepTime(),
     parts.keepUpToDate(turns, signal),
+    sendCrash(parts, signal),
   ]);
-}
-
-/** Whose turn it is to update; `identity` is the directory's, which gives them. */
-function turnsOf(parts: AgentParts, core: Core, identity: Identity): Turns {
-  const { grid, self, directory, policy, nextSeq } = parts;
-  const node = self.identity.id;
-  return openTurns({
-    grid,
-    node,
-    policy,
-    nextSeq,
-    signer: self.keys.signing,
-    directory: identity,
-    clock: parts.clock.clock,
-    isClockSynced: core.isClockSynced,
-    send: async (wish) => directory.call(async (client) => client.takeTurn(node, wish)),
-    onBad: tellers(parts).onBad,
-  });
-}
-
-function feedOf({ grid, self, directory, clock }: AgentParts): Feed {
-  const signing = {
-    grid,
-    node: self.identity.id,
-    signer: self.keys.signing,
-    nowMs: clock.clock,
-  };
-  return {
-    open: (signal) => directory.client().feed(signing, { signal }),
-    poll: async ({ after, waitMs }) => directory.client().wants(signing, { after, waitMs }),
-    skip: directory.skip,
-  };
-}
-
-function openAnswers(parts: AgentParts, { held }: Holdings): (wants: Wants) => Promise<void> {
-  const { grid, self, directory, readLogTail, attest } = parts;
-  const measure = parts.openMeasure(held);
-  return openQuestions({
-    grid,
-    held,
-    readLogTail,
-    attest,
-    measure,
-    onBad: tellers(parts).onBad,
-    node: self.identity.id,
-    signer: self.keys.signing,
-    clock: parts.clock.clock,
-    send: async (envelope) => {
-      await directory.call(async (client) => client.putAnswer(envelope));
-    },
-  });
 }

@@ -18,6 +18,7 @@ import { sha256Hex } from '../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { DAY_MS } from '../lib/units.ts';
 import { openTenants } from './identity/tenants.ts';
+import { digestOf, signedOrNothing } from './record/carried.ts';
 import { placeWants } from './record/places.ts';
 import type { RecordWatch } from './record/watch.ts';
 import { openPeers, type Peers } from './peers.ts';
@@ -48,6 +49,8 @@ export type Holdings = {
   readonly cancel: (carried: CarriedCancellation, nowMs: number) => Promise<void>;
   /** Ends what is past its end; only with a clock that can be trusted. */
   readonly expire: (nowMs: number) => void;
+  /** Whether a contract that is not held is known to be over. */
+  readonly isOver: (whose: { readonly contract: string; readonly tenant: string }) => boolean;
   /** The directory knows that it ended. */
   readonly forget: (contract: string) => Promise<void>;
 };
@@ -172,6 +175,7 @@ class Ledger implements Holdings {
       record: this.#recordOf(kept),
       nowMs: contract.notBeforeMs,
       held: contract,
+      isBodyLate: true,
     });
     this.held.set(known.id, verifyContract(carried, know, grid));
   }
@@ -201,7 +205,12 @@ class Ledger implements Holdings {
       record: this.#recordOf(kept),
       nowMs,
     });
-    for (const held of this.held.values()) if (held.digest === digest) return;
+    for (const held of this.held.values()) {
+      // What it grew out of is listed until the directory has heard of its end.
+      if (held.previous === digest) return;
+      const isLate = held.body !== null && held.private === null && kept.body !== undefined;
+      if (held.digest === digest && !isLate) return;
+    }
     let contract: VerifiedContract;
     try {
       contract = verifyContract(carried, know, grid);
@@ -243,6 +252,12 @@ class Ledger implements Holdings {
     this.#over.add(contract.id);
   }
 
+  // Handed on by itself.
+  readonly isOver: Holdings['isOver'] = ({ contract, tenant }) =>
+    this.#over.has(contract) ||
+    this.ended.has(contract) ||
+    this.#cancelled.has(`${contract} ${tenant}`);
+
   #isCancelled({ id, tenant }: SignedContract): boolean {
     return this.#cancelled.has(`${id} ${tenant}`);
   }
@@ -277,24 +292,5 @@ class Ledger implements Holdings {
     } catch (error) {
       this.#parts.onBad(what, error);
     }
-  }
-}
-
-function digestOf(envelope: Envelope): string {
-  try {
-    return sha256Hex(untrustedPayload(envelope, 'contract'));
-  } catch {
-    return sha256Hex(new TextEncoder().encode(JSON.stringify(envelope)));
-  }
-}
-
-function signedOrNothing(
-  carried: { contract: Envelope; tenant: IdentityBundle },
-  grid: string,
-): SignedContract | undefined {
-  try {
-    return verifySignedContract(carried, grid);
-  } catch {
-    return undefined;
   }
 }

@@ -1,24 +1,25 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
-import { freemem, totalmem } from 'node:os';
+import { mkdir } from 'node:fs/promises';
+import { freemem } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { observeBoot } from '../capacity/observe-boot.ts';
-import type { BootRecord } from '../artifact/spec.ts';
 import { NO_TERMS } from '../capacity/farm/terms.ts';
 import { containerDriver } from '../container/apply.ts';
-import type { OpenSecret } from '../container/apply-secrets.ts';
 import { openSecret } from '../contract/checks/body.ts';
 import { readLogTail } from '../container/observe.ts';
-import { BOOT_REFUSALS_MAX, type BootReport } from '../contract/receipt.ts';
 import { ANSWER_BYTES_MAX } from '../contract/question.ts';
 import { openContractStore } from '../contract/store.ts';
+import { ownAddresses } from '../host/net/ip.ts';
 import { openLog, printLine } from '../host/log.ts';
+import { giveBackHeap } from '../host/usage/heap.ts';
 import { utf8 } from '../lib/bytes.ts';
 import { codeOf, sentenceOf } from '../lib/errors.ts';
 import { SECOND_MS } from '../lib/units.ts';
 import { parsePolicy } from '../record/policy.ts';
-import { openClient } from '../sdk/index.ts';
-import type { DataDisk } from '../volume/apply.ts';
+import { type OpenKey, volumeDriver } from '../volume/apply.ts';
+import { keptOnDisks } from './disks/kept.ts';
+import { nodeFolder, type OwnDisks } from './disks/opening.ts';
+import { type DiskWatch, openDiskWatch } from './disks/watch.ts';
 import { znetDriver } from '../znet/apply.ts';
 import { imageDriver } from '../zosfs/apply.ts';
 import type { ImageGround } from '../zosfs/plan.ts';
@@ -26,23 +27,31 @@ import { type AgentParts, runAgentParts } from './agent.ts';
 import { findOwnClass, type OwnClass } from './bringup/attestation.ts';
 import { type BootFiles, readBootFiles } from './bringup/boot-files.ts';
 import { type AgentConsole, openConsole } from './bringup/console.ts';
-import { type Directory, openDirectory } from './bringup/directory.ts';
+import { type Directory, openDirectoryOf } from './bringup/directory.ts';
 import { firewallDriver } from './bringup/firewall.ts';
-import { openSelf, type Self } from './bringup/identity.ts';
-import { bringUpMachine, ownAddresses } from './bringup/machine.ts';
-import { countCapacity } from './capacity/content.ts';
+import type { Self } from './bringup/identity.ts';
+import { openHome } from './identity/home.ts';
+import { openOwnSelf } from './identity/opening.ts';
+import { bringUpMachine } from './bringup/machine.ts';
+import { openOwnOffer } from './capacity/content.ts';
+import { openNetwork } from './bringup/network.ts';
 import { openMachineMeasure } from './capacity/limits.ts';
-import { openOffer, type OfferHolder } from './capacity/offer.ts';
+import type { OfferHolder } from './capacity/offer.ts';
 import { openTerms } from './capacity/terms.ts';
-import { openFloor } from './boot/floor.ts';
 import { countStart, openClock } from './boot/start.ts';
 import { openSequence } from './bringup/sequence.ts';
+import { openHealth, watchOver } from './health/health.ts';
+import { openProgress, type Progress } from './health/progress.ts';
+import { watchReach } from './health/reach.ts';
+import { openTroubles, type Troubles } from './health/troubles.ts';
 import { openImageDoors } from './images.ts';
+import { sendCourier } from './online/sending.ts';
 import { type LoopDriver, loopDriver, usesNothing } from './loop/observation.ts';
 import { openRecordStore } from './record/store.ts';
+import { openAgentScreen, showSelf } from './screen/screen.ts';
 import { openPolicy } from './turns/policy.ts';
 import { type Ending, openEnding, untilLeft } from './update/ending.ts';
-import { openSupervisor, type Supervisor } from './update/supervisor.ts';
+import { openSupervisor, STATUS_DISK, type Supervisor } from './update/supervisor.ts';
 import { openUpdate, type Update } from './update/update.ts';
 
 /** A container that ended by itself is seen as late as this. */
@@ -58,27 +67,42 @@ const AGENT_FOLDER = '/run/zos/agent';
 export async function runAgent(): Promise<number> {
   const ending = openEnding();
   const { signal } = ending;
+  const supervisor = openSupervisor({ agent: AGENT_FOLDER, boot: BOOT_FOLDER });
   try {
     const boot = await readBootFiles(BOOT_FOLDER);
     const console = consoleOf(boot);
     await mkdir(AGENT_FOLDER, { recursive: true, mode: 0o700 });
     const agentStarts = await countStart(AGENT_FOLDER);
     console.reached('started', `start ${agentStarts} of this boot`);
-    const supervisor = openSupervisor({ agent: AGENT_FOLDER, boot: BOOT_FOLDER });
+    const steady = (): number => performance.now();
+    const troubles = openTroubles({ steady, say: console.say });
+    using _screen = openAgentScreen({ boot, console, troubles, sinceKernelStartMs });
+    const progress = openProgress(steady);
+    const network = openNetwork({ boot, console, troubles, sleep, steady, signal });
     const work = async (): Promise<void> => {
-      const disk = await bringUpMachine({ boot, console, signal });
+      const disk = await bringUpMachine({ boot, console, troubles, network, signal });
       ending.folder = nodeFolder(disk);
-      await runAgentParts(
-        await gather({ boot, console, disk, agentStarts, supervisor, ending }),
-        signal,
-      );
+      const onLost = (): void => ending.end(STATUS_DISK);
+      const watch = openDiskWatch({ disk, troubles, sleep, log: openLog('disks'), onLost });
+      const mine = { boot, console, disk, watch, agentStarts, supervisor, ending };
+      const courier = sendCourier({ console, troubles, sleep, steady }, signal);
+      const parts = gather({ ...mine, troubles, progress });
+      const lean = giveBackHeap(sleep, signal);
+      const kept = [network.keep(), courier, watch.run(signal), lean];
+      await Promise.all([...kept, runAgentParts(await parts, signal)]);
     };
-    await untilLeft(Promise.all([supervisor.keepAlive(signal), work()]), signal);
+    const watched = { supervisor, progress, troubles, steady, sleep, end: ending.end };
+    await untilLeft(Promise.all([watchOver(watched, signal), work()]), signal);
     await ending.leave();
     return ending.status;
   } catch (error) {
-    if (signal.aborted) return ending.status;
+    // Work that is cut off may end with an error of its own: it was told to go down all the same.
+    if (signal.aborted) {
+      await ending.leave().catch(() => undefined);
+      return ending.status;
+    }
     printLine(`zos: agent stopped: ${sentenceOf(error)}`);
+    await supervisor.leaveWhy(sentenceOf(error)).catch(() => undefined);
     return 1;
   }
 }
@@ -86,50 +110,49 @@ export async function runAgent(): Promise<number> {
 type Ground = {
   readonly boot: BootFiles;
   readonly console: AgentConsole;
-  readonly disk: DataDisk;
+  readonly disk: OwnDisks;
+  readonly watch: DiskWatch;
   readonly agentStarts: number;
   readonly supervisor: Supervisor;
   readonly ending: Ending;
+  readonly troubles: Troubles;
+  readonly progress: Progress;
 };
 
 /** Everything that the agent works with, each opened once. */
 async function gather(ground: Ground): Promise<AgentParts> {
   const { boot, console, disk, supervisor } = ground;
   const { signal } = ground.ending;
-  const log = openLog('node');
   const { grid, directory } = boot.grid;
   const folder = nodeFolder(disk);
-  const self = await openSelf(folder);
-  console.reached('identity', `node=${self.identity.id}${self.isNew ? ' made new' : ''}`);
+  const self = await openOwnSelf(
+    { folder, disk, console, loader: boot.record.loader, sleep },
+    signal,
+  );
   const own = await ownClassOf(boot);
-  if (own.answeredMs !== null) console.say(`TPM answered in ${own.answeredMs} ms`);
-  console.reached('class', own.because === '' ? own.class : `${own.class}: ${own.because}`);
+  showSelf(ground, self.identity.id, own);
   const images = await openImageDoors({ dataPath: disk.path, sleep, signal });
   const { token, farmer } = boot.media;
-  const online = directoryOf(ground);
-  const { policy, terms } = await openWords(ground, folder);
-  const offer = await openOffer(
-    {
-      path: `${folder}/offer.json`,
-      self: self.identity,
-      signer: self.keys.signing,
-      content: await countCapacity({ grid, node: self.identity.id, disk, own }),
-    },
+  const onReached = watchReach({ troubles: ground.troubles, steady: () => performance.now() });
+  const online = openDirectoryOf(boot.grid.directory.urls, onReached, signal);
+  const { home, policy, terms } = await openWords(ground, folder, self);
+  const counted = { grid, self, disk, own, console, folder, troubles: ground.troubles };
+  const { offer, reserve } = await openOwnOffer(
+    { ...counted, system: boot.record.systemSha256, bootFolder: BOOT_FOLDER },
     terms.current() ?? NO_TERMS,
   );
-  const { cru, mruBytes, sruBytes } = offer.current().offer.capacity;
-  console.reached('offer', `cru=${cru} mruBytes=${mruBytes} sruBytes=${sruBytes}`);
   const policyVersion = policy.current()?.version ?? 0;
   const update = await openUpdateOf(ground, { folder, policyVersion });
   return {
     grid,
     self,
+    home,
     policy,
     images,
     console,
     sleep,
     chance: Math.random,
-    log,
+    log: openLog('node'),
     offer,
     terms,
     attest: own.attest,
@@ -137,29 +160,31 @@ async function gather(ground: Ground): Promise<AgentParts> {
     registration: { identity: self.document, token, farmer },
     directory: online,
     directoryId: directory.identity,
-    ...(await keptIn(folder)),
+    ...(await keptIn(folder, self)),
     record: await recordOf(boot, folder),
-    drivers: driversOf(images.ground, self),
+    drivers: driversOf(ground, images.ground, self),
+    volumeDisks: () => disk.disks,
     lookAgainMs: LOOK_AGAIN_MS,
     readLogTail: async (id) => readLogTail(id, ANSWER_BYTES_MAX),
-    life: lifeOf(ground, update, own),
+    ...(await openHealth({ ...ground, folder, self, update, own, reserve, sinceKernelStartMs })),
     onAcknowledged: supervisor.sayHealthy,
     keepUpToDate: update.follow,
-    keepFloor: openFloor({ record: boot.record, disk, console, log }),
+    ...keptOnDisks({ ...ground, self, home, nowMs: Date.now, end: ground.ending.end }),
     addresses: ownAddresses,
     clock: await openClock(AGENT_FOLDER, () => Date.now()),
   };
 }
 
 /** What the farmer signed for this node, as far as the node heard of it. */
-async function openWords({ boot, console }: Ground, folder: string) {
-  const parts = {
-    ...boot.media,
-    grid: boot.grid.grid,
-    onBad: (what: string, error: unknown) =>
-      console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`),
-  };
+async function openWords({ boot, console }: Ground, folder: string, self: Self) {
+  const { grid } = boot.grid;
+  const onBad = (what: string, error: unknown): void =>
+    console.say(`refused ${what}: ${codeOf(error)} ${sentenceOf(error)}`);
+  const path = `${folder}/approval.json`;
+  const home = await openHome({ ...boot.media, grid, node: self.identity.id, path, onBad });
+  const parts = { grid, home, onBad };
   return {
+    home,
     policy: await openPolicy({ ...parts, path: `${folder}/update-policy.json` }),
     terms: await openTerms({ ...parts, path: `${folder}/farm-terms.json` }),
   };
@@ -168,19 +193,21 @@ async function openWords({ boot, console }: Ground, folder: string) {
 /** What outlives the agent, the directory's silence and a loss of power. */
 async function keptIn(
   folder: string,
+  self: Self,
 ): Promise<Pick<AgentParts, 'store' | 'metersPath' | 'nextSeq'>> {
   return {
-    store: await openContractStore(`${folder}/contracts`),
+    store: await openContractStore(`${folder}/contracts`, bodiesFolder(folder, self)),
     metersPath: `${folder}/meters.json`,
     nextSeq: await openSequence(`${folder}/seq`),
   };
 }
 
-function directoryOf({ boot, ending }: Ground): Directory {
-  const { signal } = ending;
-  const [first = '', ...others] = boot.grid.directory.urls;
-  const addressOf = (url: string) => ({ url, client: openClient({ baseUrl: url, signal }) });
-  return openDirectory([addressOf(first), ...others.map(addressOf)]);
+/**
+ * Where the private bodies of contracts lie. What is sealed in them opens with the node's key: so
+ * they lie in memory, and are fetched again after a boot, but for where a TPM seals that key.
+ */
+function bodiesFolder(folder: string, { isSealed }: Self): string {
+  return isSealed ? `${folder}/bodies` : `${AGENT_FOLDER}/bodies`;
 }
 
 async function ownClassOf({ record, measurements }: BootFiles): Promise<OwnClass> {
@@ -210,16 +237,17 @@ function measureOf({ boot, disk, ending }: Ground, { directory, offer }: Measure
     );
 }
 
-function nodeFolder({ path }: DataDisk): string {
-  return `${path ?? AGENT_FOLDER}/node`;
-}
-
-function driversOf(ground: ImageGround, { keys }: Self): AgentParts['drivers'] {
-  const openOwn: OpenSecret = (secret) => openSecret(keys.sealing.secretKey, secret);
+function driversOf(
+  { disk, troubles }: Ground,
+  images: ImageGround,
+  { keys }: Self,
+): AgentParts['drivers'] {
+  const openOwn: OpenKey = (box) => openSecret(keys.sealing.secretKey, box);
   const drivers: readonly LoopDriver[] = [
-    loopDriver(firewallDriver()),
-    loopDriver(imageDriver(ground), usesNothing),
+    loopDriver(firewallDriver(troubles)),
+    loopDriver(imageDriver(images), usesNothing),
     loopDriver(znetDriver(), usesNothing),
+    loopDriver(volumeDriver({ disks: () => disk.disks }, openOwn), usesNothing),
     loopDriver(containerDriver(openOwn)),
   ];
   return new Map(drivers.map((driver) => [driver.kind, driver]));
@@ -247,31 +275,6 @@ async function openUpdateOf(ground: Ground, held: Held): Promise<Update> {
       log.warn({ what, code: codeOf(error), sentence: sentenceOf(error) }, 'trouble');
     },
   });
-}
-
-function lifeOf(ground: Ground, update: Update, own: OwnClass): AgentParts['life'] {
-  const { isSecureBoot, lockdown } = own.facts;
-  const { boot, console, disk, agentStarts, supervisor } = ground;
-  return async () => ({
-    bootId: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
-    uptimeMs: sinceKernelStartMs(),
-    memory: { totalBytes: totalmem(), availableBytes: freemem() },
-    system: boot.record.systemSha256,
-    isOnTrial: await supervisor.isOnTrial(),
-    addresses: ownAddresses().slice(0, 32),
-    stages: [...console.stages],
-    keyKept: disk.path === null ? 'memory' : 'disk',
-    security: { isSecureBoot, lockdown, because: own.because.slice(0, 500) },
-    boot: bootReportOf(boot.record),
-    agentStarts,
-    starts: [...update.starts],
-    systemBad: [...update.marks.all()],
-    kernel: boot.record.kernel,
-  });
-}
-
-function bootReportOf({ versions, loader, media, refusals }: BootRecord): BootReport {
-  return { versions, loader, media, refusals: refusals.slice(-BOOT_REFUSALS_MAX) };
 }
 
 function consoleOf(boot: BootFiles): AgentConsole {

@@ -1,4 +1,5 @@
 import type { Wants } from '../contract/wants.ts';
+import { ONLINE } from './bringup/directory.ts';
 import { DirectoryError } from '../sdk/index.ts';
 import { formatDuration, SECOND_MS } from '../lib/units.ts';
 import { sentenceOf } from '../lib/errors.ts';
@@ -28,6 +29,7 @@ export type PickupParts = {
   /** The directory answered and refused: it may not know this node any more. */
   readonly onRefused: () => Promise<void>;
   readonly say: (text: string) => void;
+  readonly waits: (key: string, what: string | null) => void;
   readonly chance: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 };
@@ -39,6 +41,7 @@ export async function pickUp(parts: PickupParts, signal: AbortSignal): Promise<v
   let silentFeeds = 0;
   const take = async (wants: Wants): Promise<void> => {
     if (failures > 0) parts.say('directory is back');
+    parts.waits(ONLINE, null);
     failures = 0;
     revision = wants.revision;
     await parts.onWants(wants);
@@ -67,8 +70,9 @@ export async function pickUp(parts: PickupParts, signal: AbortSignal): Promise<v
       const delayMs =
         Math.min(RETRY_MS * 2 ** (failures - 1), RETRY_MS_MAX) * (0.5 + parts.chance() / 2);
       const how = silentFeeds < SILENT_FEEDS_MAX ? 'feed' : 'long-poll';
-      parts.say(
-        `waiting for directory by ${how}: ${sentenceOf(error)} ` +
+      parts.waits(
+        ONLINE,
+        `the directory by ${how}: ${sentenceOf(error)} ` +
           `try ${failures}, next in ${formatDuration(delayMs)}`,
       );
       await parts.sleep(delayMs, signal);

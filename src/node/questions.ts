@@ -6,7 +6,7 @@ import { type Envelope, type Signer, untrustedPayload } from '../identity/envelo
 import { sha256Hex, utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 
-export class AskError extends ZosError<'ASKER_FOREIGN'> {}
+export class AskError extends ZosError<'ASKER_FOREIGN' | 'NOT_SEEN_YET'> {}
 
 /** So many questions are remembered as answered; older ones are stale by then. */
 const ANSWERED_MAX = 1024;
@@ -26,9 +26,18 @@ export type QuestionParts = {
   readonly attest: (question: Asked<'attest'>) => Promise<Uint8Array>;
   /** What the node has, shown to the directory and to nobody else. */
   readonly measure: (question: Asked<'measure'>) => Promise<Uint8Array>;
+  /** What the node wants, has and waits for, to whom that concerns. */
+  readonly explain: (question: Asked<'explain'>) => Uint8Array;
+  /** What the node's farmer asks of its power. */
+  readonly power: (question: Asked<'power'>) => Promise<Uint8Array>;
+  /** One look at the machine itself, for its farmer. */
+  readonly look: (question: Asked<'look'>) => Promise<Uint8Array>;
   readonly send: (answer: Envelope) => Promise<void>;
   readonly onBad: (what: string, error: unknown) => void;
 };
+
+/** What is answered at once, one after the other. */
+type Shown = Exclude<AskedQuestion, { ask: 'measure' | 'look' }>;
 
 /** Answers each open question once; only the tenant of a contract learns something of it. */
 export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<void> {
@@ -38,40 +47,34 @@ export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<v
     const id = sha256Hex(untrustedPayload(carried.question, 'question'));
     if (answered.has(id)) return;
     const question = verifyQuestion(carried, { grid, node, nowMs: clock() });
-    if (question.ask === 'measure') {
-      // It takes its time, and nothing else waits for it.
+    if (question.ask === 'measure' || question.ask === 'look') {
+      // They take their time, and nothing else waits for them.
       remember(id);
-      void measure(question);
+      void answerLate(question);
       return;
     }
-    const plain =
-      question.ask === 'attest' ? await parts.attest(question) : await readLog(question);
-    await parts.send(signAnswer(question, plain, signer));
+    await parts.send(signAnswer(question, await plainOf(question), signer));
     remember(id);
+  };
+  const plainOf = async (question: Shown): Promise<Uint8Array> => {
+    if (question.ask === 'logs') return readLog(parts, question);
+    if (question.ask === 'attest') return parts.attest(question);
+    return question.ask === 'explain' ? parts.explain(question) : parts.power(question);
   };
   const remember = (id: string): void => {
     answered.add(id);
     const [oldest] = answered;
     if (answered.size > ANSWERED_MAX && oldest !== undefined) answered.delete(oldest);
   };
-  const measure = async (question: Asked<'measure'>): Promise<void> => {
+  const answerLate = async (question: Asked<'measure'> | Asked<'look'>): Promise<void> => {
     try {
-      await parts.send(signAnswer(question, await parts.measure(question), parts.signer));
+      const plain = await (question.ask === 'look'
+        ? parts.look(question)
+        : parts.measure(question));
+      await parts.send(signAnswer(question, plain, parts.signer));
     } catch (error) {
-      parts.onBad('measurement', error);
+      parts.onBad(question.ask === 'look' ? 'question' : 'measurement', error);
     }
-  };
-  const readLog = async (question: Asked<'logs'>): Promise<Uint8Array> => {
-    const contract = parts.held.get(question.contract);
-    if (contract?.tenant !== question.tenant) {
-      throw new AskError('ASKER_FOREIGN', 'Only the tenant of a contract that runs here may ask.');
-    }
-    const container = containerIdOf(contract.id, question.workload);
-    const isThere = contract.workloads.some(
-      ({ kind, name }) => kind === 'container' && name === question.workload,
-    );
-    const missing = utf8(`This contract has no container ${question.workload}.\n`);
-    return isThere ? parts.readLogTail(container) : missing;
   };
   return async ({ questions }) => {
     for (const carried of questions) {
@@ -82,4 +85,20 @@ export function openQuestions(parts: QuestionParts): (wants: Wants) => Promise<v
       }
     }
   };
+}
+
+async function readLog(
+  { held, readLogTail }: QuestionParts,
+  question: Asked<'logs'>,
+): Promise<Uint8Array> {
+  const contract = held.get(question.contract);
+  if (contract?.tenant !== question.tenant) {
+    throw new AskError('ASKER_FOREIGN', 'Only the tenant of a contract that runs here may ask.');
+  }
+  const container = containerIdOf(contract.id, question.workload);
+  const isThere = contract.workloads.some(
+    ({ kind, name }) => kind === 'container' && name === question.workload,
+  );
+  const missing = utf8(`This contract has no container ${question.workload}.\n`);
+  return isThere ? readLogTail(container) : missing;
 }

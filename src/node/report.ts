@@ -1,9 +1,12 @@
-import { type Heartbeat, heartbeatSchema, receiptSchema } from '../contract/receipt.ts';
+import { heartbeatSchema, receiptSchema } from '../contract/receipt.ts';
 import { type Envelope, type Signer, signEnvelope } from '../identity/envelope.ts';
 import { SECOND_MS } from '../lib/units.ts';
+import type { Life } from './health/life.ts';
 import type { Statement } from './status.ts';
 
 export const HEARTBEAT_MS = 30 * SECOND_MS;
+/** Between two signs of life, whatever happens. */
+const HURRY_MS = 3 * SECOND_MS;
 const RETRY_MS = SECOND_MS;
 const RETRY_MS_MAX = 30 * SECOND_MS;
 /** Between two receipts that differ in words only: progress is told, not shouted. */
@@ -26,7 +29,9 @@ export type ReportParts = {
   readonly clock: () => number;
   readonly chance: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  readonly life: () => Promise<Omit<Heartbeat, 'grid' | 'node' | 'seq' | 'atMs'>>;
+  readonly life: () => Promise<Life>;
+  /** Is given what to call when the next sign of life should not wait for its time. */
+  readonly onUrgent: (hurry: () => void) => void;
   /** The directory has a receipt with this state. */
   readonly onTold: (statement: Statement) => Promise<void>;
   readonly onTrouble: (what: string, error: unknown) => void;
@@ -105,10 +110,14 @@ function openOutbox(parts: ReportParts): Reporter {
   };
 }
 
-/** Heartbeats at once, and then again and again. */
+/** Heartbeats at once, and then again and again; sooner when something changed for the worse. */
 async function beat(parts: ReportParts, signal: AbortSignal): Promise<void> {
   const { grid, node, clock, sending } = parts;
+  let rest = new AbortController();
+  parts.onUrgent(() => rest.abort());
+  signal.addEventListener('abort', () => rest.abort(), { once: true });
   for (let failures = 0; !signal.aborted;) {
+    rest = new AbortController();
     try {
       const atMs = clock();
       const seq = await parts.nextSeq(atMs);
@@ -120,9 +129,23 @@ async function beat(parts: ReportParts, signal: AbortSignal): Promise<void> {
       failures += 1;
       parts.onTrouble('heartbeat', error);
     }
-    const delayMs = failures > 0 ? retryMs(failures, parts.chance()) : HEARTBEAT_MS;
-    await parts.sleep(delayMs, signal);
+    if (signal.aborted) return;
+    if (failures > 0) await parts.sleep(retryMs(failures, parts.chance()), signal);
+    else await restUntilDue(parts, rest.signal, signal);
   }
+}
+
+/** However much goes wrong at once, there is some time between two signs of life. */
+async function restUntilDue(
+  { sleep, clock }: ReportParts,
+  hurry: AbortSignal,
+  signal: AbortSignal,
+): Promise<void> {
+  const sentMs = clock();
+  await sleep(HEARTBEAT_MS, hurry);
+  const leftMs = HURRY_MS - (clock() - sentMs);
+  if (hurry.aborted && !signal.aborted && leftMs > 0)
+    await sleep(Math.min(leftMs, HURRY_MS), signal);
 }
 
 /** A refusal is told beside what is held of the same contract, not instead of it. */

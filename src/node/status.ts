@@ -1,4 +1,5 @@
 import { containerIdOf } from '../container/plan.ts';
+import { volumeIdOf } from '../volume/plan.ts';
 import type { Receipt, WorkloadState } from '../contract/receipt.ts';
 import type { SignedContract, VerifiedContract } from '../contract/verify.ts';
 import { formatDuration } from '../lib/units.ts';
@@ -49,6 +50,7 @@ function heldStatement(contract: VerifiedContract, known: Known): Statement {
     const { kind, name } = workload;
     if (kind === 'znet')
       return { kind, name, ...znetState(znetIdOf(contract.tenant, name), known) };
+    if (kind === 'volume') return { kind, name, ...volumeState(volumeIdOf(id, name), known) };
     return { kind, name, ...containerState(containerIdOf(id, name), known) };
   });
   const isRunning = workloads.every(({ state }) => state === 'running');
@@ -71,9 +73,12 @@ function endedStatement(
   known: Known,
 ): readonly Statement[] {
   const { have } = known.view;
-  const prefix = `container ${containerIdOf(id, '')}`;
-  const isGone = ![...have.found.keys()].some((key) => key.startsWith(prefix));
-  if (!isGone || have.unseen.has('container') || !known.meters.isSettled(id)) return [];
+  const prefixes = [`container ${containerIdOf(id, '')}`, `volume ${volumeIdOf(id, '')}`];
+  const isGone = ![...have.found.keys()].some((key) =>
+    prefixes.some((prefix) => key.startsWith(prefix)),
+  );
+  const isUnseen = have.unseen.has('container') || have.unseen.has('volume');
+  if (!isGone || isUnseen || !known.meters.isSettled(id)) return [];
   const about = { contract: id, version, digest, workloads: [], znetEnds: [] };
   return [{ ...about, state: 'ended', ...meterOf(id, known) }];
 }
@@ -100,7 +105,20 @@ function znetState(id: string, known: Known): Told {
     : told(key, known.view, hold);
 }
 
+function volumeState(id: string, known: Known): Told {
+  const key = keyOf({ kind: 'volume', id });
+  const hold = holdOf(key, known.view);
+  const isOpen = known.view.have.found.get(key)?.difference?.change === 'none';
+  return isOpen && hold === undefined
+    ? { state: 'running', because: '' }
+    : told(key, known.view, hold);
+}
+
 function told(key: Key, { steps, have }: View, hold: WaitStep | undefined): Told {
+  if (hold?.because === 'busy') {
+    const because = have.found.get(key)?.difference?.because ?? 'missing';
+    return { state: 'waiting', because: `is being made: ${because}` };
+  }
   if (hold !== undefined) {
     const state = hold.because === 'gave-up' ? 'failed' : 'waiting';
     return { state, because: sentenceOf(hold) };

@@ -8,10 +8,19 @@ import { attachmentOf, znetSpecOf } from '../znet/plan.ts';
 import { imageMountPath } from '../zosfs/plan.ts';
 import type { Znet, ZnetEnd } from '../znet/spec.ts';
 import type { NamedFile } from '../lib/names.ts';
+import { volumeIdOf } from '../volume/plan.ts';
+import {
+  bodyFact,
+  keptVolumes,
+  mountsOf,
+  volumeFacts,
+  volumeItems,
+  type VolumesGround,
+} from './volumes/wishes.ts';
 import { type Fact, type Graph, graphOf, type Item, itemOf } from './loop/graph.ts';
 
 /** Every kind the agent has a driver for; what is used stands before what uses it. */
-export const KINDS = ['firewall', 'image', 'znet', 'container'] as const;
+export const KINDS = ['firewall', 'image', 'znet', 'volume', 'container'] as const;
 
 /** How far an image is; without `failure` its fetching goes on. */
 export type Fetch = {
@@ -25,36 +34,57 @@ export type Ground = {
   readonly node: string;
   readonly contracts: readonly VerifiedContract[];
   readonly nowMs: number;
+  /** Whether times in contracts, and in the farmer's policy, mean something. */
   readonly isClockSynced: boolean;
+  /** Whether anything may be started: the copy of a node's disk hears that it may not. */
+  readonly mayStart: boolean;
   readonly fetchOf: (sha256: string) => Fetch | undefined;
   readonly endOf: (node: string, znet: string) => ZnetEnd | undefined;
+  readonly volumes: VolumesGround;
 };
 
 /** The images that contracts name, each once, with every source that any of them names. */
 export function imagesOf(contracts: readonly VerifiedContract[]): readonly NamedFile[] {
-  const images = new Map<string, NamedFile>();
+  const images = new Map<string, { image: NamedFile; sources: Set<string> }>();
   for (const { workloads } of contracts) {
     for (const workload of workloads) {
       if (workload.kind !== 'container') continue;
       const { image } = workload;
-      const sources = [...(images.get(image.sha256)?.sources ?? []), ...image.sources];
-      images.set(image.sha256, { ...image, sources: [...new Set(sources)] });
+      const known = images.get(image.sha256) ?? { image, sources: new Set() };
+      images.set(image.sha256, known);
+      for (const source of image.sources) known.sources.add(source);
     }
   }
-  return [...images.values()];
+  return [...images.values()].map(({ image, sources }) => ({ ...image, sources: [...sources] }));
+}
+
+/** Builds the graph again and again; what follows from a contract alone is made once. */
+export function openWishes(): (ground: Ground) => Graph {
+  const made = new WeakMap<VerifiedContract, readonly Item[]>();
+  return (ground) =>
+    wishesOf(ground, (contract) => {
+      const items = made.get(contract) ?? containerItems(contract, ground);
+      made.set(contract, items);
+      return items;
+    });
 }
 
 /** Builds the one graph of everything that this node shall be; pure. */
-export function wishesOf(ground: Ground): Graph {
+export function wishesOf(
+  ground: Ground,
+  itemsOf = (contract: VerifiedContract) => containerItems(contract, ground),
+): Graph {
   const facts = [
     clockFact(ground),
-
+    startFact(ground),
     ...ground.contracts.map(validFact(ground)),
+    ...ground.contracts.flatMap(bodyFact),
   ];
   const images = imagesOf(ground.contracts);
   facts.push(...images.map((image) => imageFact(image, ground)));
   const znets = znetWishes(ground);
   facts.push(...znets.flatMap(({ facts: peerFacts }) => peerFacts));
+  facts.push(...ground.contracts.flatMap((contract) => volumeFacts(contract, ground.volumes)));
   const items: Item[] = [
     itemOf({ kind: 'firewall', id: 'host', spec: {}, deps: [] }),
     ...images.map((image) => {
@@ -62,7 +92,9 @@ export function wishesOf(ground: Ground): Graph {
       return itemOf({ kind: 'image', id: sha256, spec: image, deps: [`image-fetched ${sha256}`] });
     }),
     ...znets.map(({ item }) => item),
-    ...ground.contracts.flatMap((contract) => containerItems(contract, ground)),
+    ...ground.contracts.flatMap(volumeItems),
+    ...keptVolumes(ground),
+    ...ground.contracts.flatMap(itemsOf),
   ];
   return graphOf({ kinds: KINDS, items, facts });
 }
@@ -72,12 +104,24 @@ function clockFact({ isClockSynced }: Ground): Fact {
   return { key: 'clock-synced', isMet: isClockSynced, because };
 }
 
+function startFact({ mayStart }: Ground): Fact {
+  const because = 'the directory has not answered yet whether this machine is a copy';
+  return { key: 'may-start', isMet: mayStart, because };
+}
+
 function validFact({ nowMs, isClockSynced }: Ground): (contract: VerifiedContract) => Fact {
   return ({ id, notBeforeMs, notAfterMs }) => {
     const isMet = isClockSynced && notBeforeMs <= nowMs && nowMs < notAfterMs;
-    const [from, to] = [notBeforeMs, notAfterMs].map((ms) => new Date(ms).toISOString());
-    const because = isClockSynced ? `it holds from ${from} to ${to}` : 'not known without a clock';
-    return { key: `contract-valid ${id}`, isMet, because };
+    return {
+      key: `contract-valid ${id}`,
+      isMet,
+      // Made when somebody asks, for at rest nobody does.
+      get because() {
+        if (!isClockSynced) return 'not known without a clock';
+        const [from, to] = [notBeforeMs, notAfterMs].map((ms) => new Date(ms).toISOString());
+        return `it holds from ${from} to ${to}`;
+      },
+    };
   };
 }
 
@@ -121,7 +165,11 @@ function znetsOf(contracts: readonly VerifiedContract[]): ReadonlyMap<string, Zn
   return znets;
 }
 
-function containerItems(contract: VerifiedContract, { node }: Ground): readonly Item[] {
+/** They follow from the contract and the node alone: they are kept as long as the contract is. */
+function containerItems(
+  contract: VerifiedContract,
+  { node }: Pick<Ground, 'node'>,
+): readonly Item[] {
   return contract.workloads.flatMap((workload) => {
     if (workload.kind !== 'container') return [];
     const znet = workload.znet === null ? null : znetIdOf(contract.tenant, workload.znet);
@@ -130,11 +178,16 @@ function containerItems(contract: VerifiedContract, { node }: Ground): readonly 
       container: workload,
       rootPath: imageMountPath(workload.image.sha256),
       secrets: secretsOf(contract, workload),
+      ...mountsOf(contract, workload),
       attachment: znet === null ? null : attachmentOf({ znet, node, container: workload.name }),
     });
-    const deps = ['clock-synced', `contract-valid ${contract.id}`];
+    const deps = ['clock-synced', 'may-start', `contract-valid ${contract.id}`];
     deps.push(`image ${workload.image.sha256}`);
     if (znet !== null) deps.push(`znet ${znet}`);
+    if (workload.secrets.length > 0) deps.push(`private-body ${contract.id}`);
+    for (const { volume } of workload.volumes ?? []) {
+      deps.push(`volume ${volumeIdOf(contract.id, volume)}`);
+    }
     return [itemOf({ kind: 'container', id: spec.id, spec, deps })];
   });
 }

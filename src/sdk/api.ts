@@ -18,6 +18,7 @@ import { envelopeSchema } from '../identity/envelope.ts';
 import { gridSchema } from '../identity/farm.ts';
 import { sha256Schema } from '../lib/names.ts';
 import { KiB, MiB } from '../lib/units.ts';
+import { registrationAnswer } from './registration.ts';
 import { RELEASE_KINDS } from '../rollout/spec.ts';
 
 /** The longest JSON document in an answer or a feed; the directory never lets one grow over it. */
@@ -29,7 +30,6 @@ export const PAGE_ITEMS_MAX = 200;
 export const VERSIONS_SHOWN_MAX = 64;
 
 const nonceSchema = z.string().regex(/^[0-9a-f]{32}$/, 'not 32 digits of lower-case hex');
-
 export const timeQuery = z.strictObject({ nonce: nonceSchema });
 export const idParams = z.strictObject({ id: sha256Schema });
 
@@ -169,14 +169,6 @@ export const farmAnswer = z.object({
 export type FarmAnswer = z.infer<typeof farmAnswer>;
 export const farmsAnswer = pageOf(farmAnswer);
 
-export const NODE_STATES = ['joined', 'waiting-for-farmer'] as const;
-export const registrationAnswer = z.object({
-  id: sha256Schema,
-  state: z.enum(NODE_STATES),
-  farm: sha256Schema.nullable(),
-});
-export type Registration = z.infer<typeof registrationAnswer>;
-
 /** What the directory found when it asked a node's TPM; anybody can ask again, and should. */
 export const proofSchema = z.object({
   /** The offer that was proven. */
@@ -217,21 +209,6 @@ export const nodeAnswer = registrationAnswer.extend({
 });
 export type NodeAnswer = z.infer<typeof nodeAnswer>;
 export const nodesAnswer = pageOf(nodeAnswer);
-/** A newer head, and that it holds all of the one which the heartbeat named. */
-export const growthAnswer = z.object({
-  /** The signed note. */
-  checkpoint: z.string().max(128 * KiB),
-  /** Hashes in base64; none after a head of the same size, or of no entries. */
-  proof: z.array(z.base64().max(44)).max(64),
-});
-export const seenAnswer = z.object({
-  seq: z.int(),
-  lastSeenMs: z.int(),
-  /** `null` while nothing is published. */
-  record: growthAnswer.nullable().optional(),
-});
-export type SeenAnswer = z.infer<typeof seenAnswer>;
-
 /**
  * Where the directory sees a contract: `reserved` until its node acknowledges it, else `released`;
  * `accepted`, `running`, `refused` and `ended` are the node's word; `cancelled` is the tenant's,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Wants, wantsSchema } from '../contract/wants.ts';
-import { exchange, openStream } from '../host/http.ts';
+import { exchange, HttpError, openStream } from '../host/http.ts';
 import { bundleSchema, type IdentityBundle } from '../identity/bundle.ts';
 import type { Identity } from '../identity/document.ts';
 import { type Envelope, envelopeSchema } from '../identity/envelope.ts';
@@ -8,7 +8,9 @@ import { utf8 } from '../lib/bytes.ts';
 import { ZosError } from '../lib/errors.ts';
 import { parseStrictJson } from '../lib/strict-json.ts';
 import { SECOND_MS } from '../lib/units.ts';
+import { registeredAnswer } from './registration.ts';
 import * as api from './api.ts';
+import { growthAnswer, seenAnswer } from './seen.ts';
 import {
   authorization,
   type Calls,
@@ -69,10 +71,10 @@ export function openClient(options: ClientOptions) {
     /** Asks for a node's turn; the answer is signed by the directory. */
     takeTurn: async (node: string, wish: Envelope) =>
       post(`/v1/nodes/${node}/turn`, wish, envelopeSchema),
-    registerNode: async (body: api.NodeBody) => post('/v1/nodes', body, api.registrationAnswer),
+    registerNode: async (body: api.NodeBody) => post('/v1/nodes', body, registeredAnswer),
     nodes: async (page: PageWish = {}) => get(`/v1/nodes${queryOf(page)}`, api.nodesAnswer),
     node: async (id: string) => get(`/v1/nodes/${id}`, api.nodeAnswer),
-    putHeartbeat: async (heartbeat: Envelope) => post('/v1/heartbeats', heartbeat, api.seenAnswer),
+    putHeartbeat: async (heartbeat: Envelope) => post('/v1/heartbeats', heartbeat, seenAnswer),
     ...contractCalls({ get, post }),
     ...phonebookCalls({ call, get, post }),
     /** What the node shall have; `null` when it is still what it was at revision `after`. */
@@ -96,7 +98,7 @@ function contractCalls({ get, post }: Calls) {
   return {
     /** That the record of `to` entries holds all of the one of `from`. */
     growth: async (from: number, to: number) =>
-      get(`/record/consistency${queryOf({ from, to })}`, api.growthAnswer),
+      get(`/record/consistency${queryOf({ from, to })}`, growthAnswer),
     submitContract: async (body: {
       contract: Envelope;
       tenant: IdentityBundle;
@@ -153,7 +155,7 @@ async function* readFeed(
     }
   } catch (cause) {
     if (ending.signal.aborted) throw silence;
-    if (cause instanceof ZosError) throw cause;
+    if (cause instanceof ZosError && !(cause instanceof HttpError)) throw cause;
     throw new DirectoryError('FEED_BROKEN', 'The feed broke off; connect again.', { cause });
   } finally {
     clearTimeout(timer);

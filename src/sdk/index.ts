@@ -7,9 +7,9 @@ export {
   type NodeAnswer,
   type NodeBody,
   type Proof,
-  type Registration,
   type UpdatesAnswer,
   WAIT_MS_MAX,
 } from './api.ts';
 export type { NodeSigning, Signing } from './calls.ts';
 export { type Client, type ClientOptions, DirectoryError, openClient } from './client.ts';
+export { type Registration } from './registration.ts';

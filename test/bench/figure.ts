@@ -3,7 +3,7 @@ export type Figure = {
   /** As in `--only`. */
   readonly name: string;
   readonly what: string;
-  readonly unit: 'MB' | 'KiB' | 's' | 'ms' | 'a second' | '% of a core' | 'times';
+  readonly unit: 'MB' | 'KiB' | 's' | 'ms' | 'a second' | '% of a core' | 'times' | 'bytes a look';
   /** The most that it may be, or the least. */
   readonly reach: number;
   readonly isLeast?: boolean;

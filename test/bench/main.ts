@@ -5,6 +5,7 @@ import { buildEnvironment } from '../../boot/grid/release.ts';
 import { ATTESTATION_FIGURES } from './attestation.ts';
 import { figuresAlone } from './alone.ts';
 import { feedFigures } from './feed/figures.ts';
+import { figuresOfLoop } from './loop/figures.ts';
 import { figuresOfProof } from './record/proof.ts';
 import { figuresOfProven } from './record/proven.ts';
 import { see, type Seen, tableOf } from './figure.ts';
@@ -21,7 +22,7 @@ import { figuresOnUpdate } from './on-update.ts';
 const ROOT = join(import.meta.dirname, '../..');
 
 const { values } = parseArgs({
-  options: { json: { type: 'string' }, only: { type: 'string' } },
+  options: { json: { type: 'string' }, only: { type: 'string', multiple: true } },
 });
 const environment = buildEnvironment(process.env);
 const isComplete = await bench();
@@ -38,6 +39,7 @@ async function bench(): Promise<boolean> {
     ...alone.figures,
     ...figuresOnUefi(ROOT, environment),
     ...ATTESTATION_FIGURES,
+    ...figuresOfLoop(ROOT),
     ...feedFigures(),
     ...figuresOfContracts(),
     ...figuresOfHeartbeats(),
@@ -49,11 +51,13 @@ async function bench(): Promise<boolean> {
     ...figuresOfSearch(),
   ];
   const { only } = values;
-  const wanted = only === undefined ? all : all.filter(({ name }) => name === only);
-  if (wanted.length === 0) {
-    console.error(`There is no figure ${only}; there are ${all.map((it) => it.name).join(', ')}.`);
+  const names = new Set(all.map(({ name }) => name));
+  const strange = only?.filter((name) => !names.has(name)) ?? [];
+  if (strange.length > 0) {
+    console.error(`There is no figure ${strange.join(', ')}; there are ${[...names].join(', ')}.`);
     return false;
   }
+  const wanted = only === undefined ? all : all.filter(({ name }) => only.includes(name));
   const seen: Seen[] = [];
   for (const figure of wanted) {
     console.error(`bench: ${figure.name}: ${figure.what} ...`);

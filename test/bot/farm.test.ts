@@ -1,7 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { parseBootMedia } from '../../src/artifact/spec.ts';
+import type { JoinFile } from '../../src/bot/farm/farm.ts';
+import { utf8 } from '../../src/lib/bytes.ts';
+import { settingsOfMedia } from '../../src/uplink/verify.ts';
 import { type Bench, type Ran, zos } from './support/captured-terminal.ts';
 import { type DirectoryProcess, startDirectory } from './support/directory-process.ts';
 
@@ -101,4 +105,39 @@ test.each([
   const { code, err } = await farm('terms', ...args);
   expect(code).toBe(2);
   expect(err).toContain(sentence);
+});
+
+test('network settings are signed into the boot media, and read there as they were written', async () => {
+  const path = join(folder, 'network.yaml');
+  writeFileSync(
+    path,
+    `uplinks:
+  - macs: [52:54:00:00:00:0A, 52:54:00:00:00:02]
+    vlan: 40
+    addresses: [192.0.2.7/24]
+    gateways: [192.0.2.1]
+proxy: http://192.0.2.80:3128
+`,
+  );
+  const args = ['token', '--json', '--network', path];
+  const [file] = JSON.parse((await farm(...args)).out) as [JoinFile];
+  const media = parseBootMedia(utf8(JSON.stringify({ ...file, mirrors: ['http://192.0.2.1'] })));
+  expect(settingsOfMedia(media)).toMatchObject({
+    uplinks: [{ macs: ['52:54:00:00:00:0a', '52:54:00:00:00:02'], vlan: 40 }],
+    proxy: 'http://192.0.2.80:3128',
+    nameServers: [],
+  });
+  const { network, ...bare } = media;
+  expect(settingsOfMedia(bare)).toEqual({ uplinks: [], nameServers: [], proxy: null });
+  const foreign = { ...media, grid: 'other' };
+  expect(() => settingsOfMedia(foreign)).toThrow(/of another farmer, or grid/u);
+  const payload = Buffer.from(JSON.stringify({ uplinks: [] })).toString('base64');
+  const changed = { ...media, ...(network && { network: { ...network, payload } }) };
+  expect(() => settingsOfMedia(changed)).toThrow(/carries 0 valid signatures/u);
+  expect(() => settingsOfMedia({ ...media, farmer: null })).toThrow(/without the farmer/u);
+  writeFileSync(path, 'uplinks: [{ macs: [me], addresses: automatic }]\n');
+  expect(await farm(...args)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('uplinks.0.macs.0: a MAC address such as') as string,
+  });
 });

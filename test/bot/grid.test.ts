@@ -67,7 +67,7 @@ function nodeSaid(over: Partial<NodeAnswer> = {}): NodeAnswer {
     offer: offerOf(node),
     offerId: 'ff'.repeat(32),
     capacity: { cru: 999, mruBytes: 999, sruBytes: 999, hruBytes: 999 },
-    used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
+    used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 },
     proof: null,
     uptime: null,
     measured: null,
@@ -118,7 +118,7 @@ const FIRST: Contract = {
   notAfterMs: NOW_MS + HOUR,
   requires: 'unverified',
   price: FREE,
-  resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
+  resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 },
 };
 const first = signContract(FIRST, alice.keys.signing);
 const id = contractDigest(first);

@@ -46,6 +46,40 @@ test('why a node and its agent started, and what it leaves alone, is kept and sh
   expect(out).toContain(`${who} leaves release ${BAD.slice(0, 10)} alone: ${reason}.`);
 });
 
+test('what is wrong with a node is shown in its own words, and first of all', async () => {
+  const [token] = JSON.parse((await zos(bench, 'farm', 'token', '--json')).out) as [JoinFile];
+  const sentence = 'The disk vda is full; cancel something, or put in another disk.';
+  const troubles = [{ code: 'DISK_FULL', sentence, sinceMs: Date.now() - 90_000 }];
+  const metrics = {
+    busyPermille: 125,
+    pressure: { cpu: 150, memory: 25, io: 0 },
+    disk: { lengthBytes: 8 * GiB, freeBytes: 6 * GiB, readBytes: GiB, writtenBytes: GiB / 2 },
+    network: { receivedBytes: 3 * GiB, sentBytes: 1024 },
+    containers: 7,
+    agent: { memoryBytes: GiB / 32, descriptors: 40, timers: 9 },
+  };
+  const life = { troubles, metrics };
+  await using node = await startNode({ url: directory.url, join: token, life });
+  const who = node.id.slice(0, 10);
+  const { out } = await zos(bench, 'nodes', 'show', who);
+  expect(out).toMatch(
+    new RegExp(`^Node ${node.id}\n\nDISK_FULL for 1 min 3\\d s: ${sentence}`, 'u'),
+  );
+  expect(out).toContain('key             in memory: gone at the next boot');
+  const shown = JSON.parse((await zos(bench, 'nodes', 'show', who, '--json')).out) as unknown;
+  expect(shown).toMatchObject({ id: node.id, troubles, metrics });
+  expect(out).toMatch(/^processors +12\.5 % busy$/mu);
+  expect(out).toMatch(
+    /^work waited +1\.5 % for processors, 0\.3 % for memory, 0\.0 % for disks, /mu,
+  );
+  expect(out).toMatch(/^containers +7$/mu);
+  expect((await zos(bench, 'nodes')).out).toContain(
+    `Node ${who} is in trouble: DISK_FULL ${sentence}`,
+  );
+  const none = await zos(bench, 'nodes', 'show', 'ffffffffff');
+  expect(none.err).toContain("No node's id begins with ffffffffff; see `zos nodes`.");
+});
+
 test('what a node refused as it booted is kept and shown, with whose it was', async () => {
   const [token] = JSON.parse((await zos(bench, 'farm', 'token', '--json')).out) as [JoinFile];
   const mirror = 'http://192.0.2.9:8081';
@@ -93,4 +127,39 @@ test.each([
   const { code, err } = await zos(bench, 'nodes', ...args);
   expect(code).toBe(2);
   expect(err).toContain(sentence);
+});
+
+test('a node explains itself to who asks, in text, as a graph and for programs', async () => {
+  const [token] = JSON.parse((await zos(bench, 'farm', 'token', '--json')).out) as [JoinFile];
+  const key = `image ${SYSTEM}`;
+  const said = {
+    grid: token.grid,
+    node: BAD,
+    atMs: 90_000,
+    items: [
+      {
+        key,
+        wants: '8.0 MiB, checked and mounted',
+        has: '',
+        needs: [`image-fetched ${SYSTEM}`],
+        steps: [],
+        waits: [{ because: 'fact', sentence: `it comes \u001b[2J`, sinceMs: 60_000 }],
+      },
+    ],
+    facts: [{ key: `image-fetched ${SYSTEM}`, isMet: false, because: '1.0 MiB of 8.0 MiB' }],
+    leftOut: 0,
+  };
+  const explanation = JSON.stringify(said);
+  await using node = await startNode({ url: directory.url, join: token, explanation });
+  const text = await zos(bench, 'node', 'explain', node.id.slice(0, 12));
+  expect(text.err).toBe('');
+  expect(text.out).toContain(
+    'image abababababab\n    wants: 8.0 MiB, checked and mounted; has: noth',
+  );
+  expect(text.out).toContain('waits for 30.0 s: it comes');
+  expect(text.out).not.toContain('\u001b');
+  const graph = await zos(bench, 'node', 'explain', node.id, '--graph', 'mermaid');
+  expect(graph.out).toContain('n0 --> n1');
+  const json = await zos(bench, 'node', 'explain', node.id, '--json');
+  expect(JSON.parse(json.out)).toEqual([said]);
 });

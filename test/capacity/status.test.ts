@@ -1,14 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { capacitySchema, offerSchema } from '../../src/capacity/spec.ts';
-import {
-  capacityOf,
-  featuresOf,
-  hardwareOf,
-  type Inventory,
-  RESERVE_BYTES,
-} from '../../src/capacity/status.ts';
+import { capacityOf, featuresOf, hardwareOf, type Inventory } from '../../src/capacity/status.ts';
 import { GiB, MiB } from '../../src/lib/units.ts';
+
+const RESERVE_BYTES = 208 * MiB;
 
 const MACHINE: Inventory = {
   board: 'QEMU Standard PC',
@@ -18,37 +14,40 @@ const MACHINE: Inventory = {
   memoryBytes: 1024 * MiB,
   networkCards: ['eth0 virtio_net 52:54:00:00:00:01'],
   disks: ['vda 8.0 GiB solid-state'],
-  dataDisk: { lengthBytes: 8 * GiB, isRotating: false },
+  dataDisks: [{ lengthBytes: 8 * GiB, class: 'ssd' }],
 };
 
 const anyMachine = fc.record({
   ...Object.fromEntries(Object.entries(MACHINE).map(([name, value]) => [name, fc.constant(value)])),
   processorCount: fc.integer({ min: 1, max: 1024 }),
   memoryBytes: fc.integer({ min: 0, max: 16 * 1024 * GiB }),
-  dataDisk: fc.option(
+  dataDisks: fc.array(
     fc.record({
       lengthBytes: fc.integer({ min: 0, max: 100 * 1024 * GiB }),
-      isRotating: fc.boolean(),
+      class: fc.constantFrom('ssd', 'hdd'),
     }),
+    { maxLength: 5 },
   ),
 }) as unknown as fc.Arbitrary<Inventory>;
 
 test('what is offered is never more than there is, less the reserve', () => {
   fc.assert(
     fc.property(anyMachine, (machine) => {
-      const capacity = capacitySchema.parse(capacityOf(machine));
-      const diskBytes = machine.dataDisk?.lengthBytes ?? 0;
-      const imagesInMemory = machine.dataDisk?.isRotating !== false;
+      const capacity = capacitySchema.parse(capacityOf(machine, RESERVE_BYTES));
+      const roomBytes = machine.dataDisks
+        .map(({ lengthBytes }) => lengthBytes - Math.min(lengthBytes / 20, 10 * GiB))
+        .reduce((sum, bytes) => sum + bytes, 0);
+      const imagesInMemory = machine.dataDisks.every((disk) => disk.class === 'hdd');
       const memoryGiven = capacity.mruBytes + (imagesInMemory ? capacity.sruBytes : 0);
       expect(memoryGiven).toBeLessThanOrEqual(Math.max(0, machine.memoryBytes - RESERVE_BYTES));
       const diskGiven = capacity.hruBytes + (imagesInMemory ? 0 : capacity.sruBytes);
-      expect(diskGiven).toBeLessThanOrEqual(diskBytes - Math.min(diskBytes / 20, 10 * GiB));
+      expect(diskGiven).toBeLessThanOrEqual(roomBytes);
     }),
   );
 });
 
 test('a machine of 1 GiB with a disk of 8 GiB offers this', () => {
-  expect(capacityOf(MACHINE)).toEqual({
+  expect(capacityOf(MACHINE, RESERVE_BYTES)).toEqual({
     cru: 2,
     mruBytes: 816 * MiB,
     sruBytes: 7782 * MiB,
@@ -56,14 +55,28 @@ test('a machine of 1 GiB with a disk of 8 GiB offers this', () => {
   });
 });
 
+test('disks of both kinds are offered each for what it is', () => {
+  const dataDisks: Inventory['dataDisks'] = [
+    { lengthBytes: 8 * GiB, class: 'ssd' },
+    { lengthBytes: 100 * GiB, class: 'hdd' },
+    { lengthBytes: 100 * GiB, class: 'hdd' },
+  ];
+  expect(capacityOf({ ...MACHINE, dataDisks }, RESERVE_BYTES)).toMatchObject({
+    sruBytes: 7782 * MiB,
+    hruBytes: 190 * GiB,
+  });
+});
+
 test('without a disk a quarter of the memory holds images, and is not offered twice', () => {
-  const { mruBytes, sruBytes } = capacityOf({ ...MACHINE, dataDisk: null });
+  const { mruBytes, sruBytes } = capacityOf({ ...MACHINE, dataDisks: [] }, RESERVE_BYTES);
   expect(sruBytes).toBe(204 * MiB);
   expect(mruBytes + sruBytes).toBe(816 * MiB);
 });
 
 test('a machine too small for the system offers nothing', () => {
-  expect(capacityOf({ ...MACHINE, memoryBytes: 100 * MiB, dataDisk: null }).mruBytes).toBe(0);
+  expect(
+    capacityOf({ ...MACHINE, memoryBytes: 100 * MiB, dataDisks: [] }, RESERVE_BYTES).mruBytes,
+  ).toBe(0);
 });
 
 test('facts longer than an offer may hold are cut', () => {
@@ -89,5 +102,5 @@ test('features are what the hardware has, and a level needs every one below it',
     'x86-64-v3',
   ]);
   expect(of(v3)).toEqual(['data-disk']);
-  expect(featuresOf({ ...MACHINE, dataDisk: null }, false)).toEqual([]);
+  expect(featuresOf({ ...MACHINE, dataDisks: [] }, false)).toEqual([]);
 });

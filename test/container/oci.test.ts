@@ -148,3 +148,34 @@ test('a thread can be made, a namespace can not', () => {
   expect(arg).toMatchObject({ index: 0, op: 'SCMP_CMP_MASKED_EQ', valueTwo: 0 });
   for (const flag of CLONE_NEW) expect((arg?.value ?? 0) & flag).toBe(flag);
 });
+
+test('a volume is mapped to the container’s ids, and a raw one is the one device that it may open', () => {
+  const mounts = [
+    { source: '/run/zos/volumes/c0ffee-data', path: '/run/data', kind: 'folder' },
+    { source: '/dev/mapper/zos-c0ffee-log', path: '/dev/log0', kind: 'device' },
+  ] as const;
+  const plain = ociConfig(specOf(WEB), GROUND) as Config;
+  const devices = [{ major: 253, minor: 3 }];
+  const config = ociConfig({ ...specOf(WEB), mounts }, { ...GROUND, devices }) as Config;
+  expect(config.mounts.slice(plain.mounts.length)).toEqual([
+    {
+      destination: '/run/data',
+      type: 'bind',
+      source: '/run/zos/volumes/c0ffee-data',
+      options: ['bind', 'nosuid', 'nodev', 'idmap'],
+    },
+    {
+      destination: '/dev/log0',
+      type: 'bind',
+      source: '/dev/mapper/zos-c0ffee-log',
+      options: ['bind', 'nosuid'],
+    },
+  ]);
+  expect(config.linux.resources).toMatchObject({
+    devices: [
+      { allow: false, access: 'rwm' },
+      { allow: true, type: 'b', major: 253, minor: 3, access: 'rw' },
+    ],
+  });
+  expect(plain.linux.resources).not.toHaveProperty('devices');
+});

@@ -35,6 +35,7 @@ const RUNNING: ContainerHave = {
   digest: digestOf(SPEC),
   state: 'running',
   pid: 42,
+  startTicks: 4200,
   startedAtMs: 1_700_000_000_000,
   oomKills: 0,
   logBytes: 0,
@@ -50,7 +51,7 @@ test.each([
   [{ state: 'stopped', oomKills: 1 }, 'update out-of-memory'],
   [{ state: 'created' }, 'update never-started'],
   [{ digest: '00' }, 'replace other-wish'],
-  [{ digest: undefined }, 'replace other-wish'],
+  [{ digest: undefined }, 'replace half-made'],
   [{ digest: '00', state: 'stopped' }, 'replace other-wish'],
 ] as const)('%j is met by %s', (change, expected) => {
   const difference = compareContainer(SPEC, { ...RUNNING, ...change });

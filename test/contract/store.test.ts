@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs';
-import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -68,4 +68,21 @@ test('a write that lost its power half way is no contract', async () => {
   await writeFile(join(folder, `contract-${NAME}.json.part`), '{"sig');
   await writeFile(join(folder, 'notes.txt'), 'hello');
   expect(await store.load()).toEqual({ kept: [], damaged: [] });
+});
+
+test('a private body lies apart, and a contract is there without it when it is gone', async () => {
+  const bodies = join(folder, 'bodies');
+  const contracts = join(folder, 'contracts');
+  const store = await openContractStore(contracts, bodies);
+  const file = { kind: 'contract', name: NAME } as const;
+  await store.put(file, { signed, signer, body: 'c2VhbGVk' });
+  expect((await store.load()).kept).toEqual([{ ...file, signed, signer, body: 'c2VhbGVk' }]);
+  const names = await readdir(contracts);
+  expect(names).toEqual([`contract-${NAME}.json`]);
+  expect(await readFile(join(contracts, names[0] ?? ''), 'utf8')).not.toContain('c2VhbGVk');
+  // As after a boot, where the bodies lay in memory.
+  await rm(bodies, { recursive: true });
+  expect((await store.load()).kept).toEqual([{ ...file, signed, signer }]);
+  await store.remove(file);
+  expect(await readdir(contracts)).toEqual([]);
 });

@@ -78,7 +78,7 @@ const REFUSED: [string, CarriedContract, Partial<NodeKnowledge>, string][] = [
   ['4 ends before it begins', signedWith({ notAfterMs: 1 }), {}, 'ENVELOPE_MALFORMED'],
   [
     '4 takes more than it reserves',
-    signedWith({ resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 } }),
+    signedWith({ resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 } }),
     {},
     'ENVELOPE_MALFORMED',
   ],
@@ -123,7 +123,7 @@ const REFUSED: [string, CarriedContract, Partial<NodeKnowledge>, string][] = [
   [
     '13 no room',
     good,
-    { usedByOthers: { cpuMillis: 0, memoryBytes: 2 * GiB, ssdBytes: 0 } },
+    { usedByOthers: { cpuMillis: 0, memoryBytes: 2 * GiB, ssdBytes: 0, hddBytes: 0 } },
     'NO_ROOM',
   ],
   [
@@ -192,7 +192,7 @@ test('the next version grows out of the one that is held, and keeps its id', () 
 });
 
 test('no room is said with numbers', () => {
-  const usedByOthers = { cpuMillis: 0, memoryBytes: 2 * GiB, ssdBytes: 0 };
+  const usedByOthers = { cpuMillis: 0, memoryBytes: 2 * GiB, ssdBytes: 0, hddBytes: 0 };
   expect(() => verifyContract(good, () => makeKnowledge({ usedByOthers }), GRID)).toThrow(
     'It asks for 64.0 MiB of memory and 0 B are free; ask for less or choose another node.',
   );

@@ -5,15 +5,8 @@ import { contractDigest, signCancellation } from '../../src/contract/sign.ts';
 import { codeOf } from '../../src/lib/errors.ts';
 import { GiB, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/lib/units.ts';
 import { GRID, makePerson, type Person } from '../support/contracts.ts';
-import {
-  CAPACITY,
-  contractFor,
-  joinNode,
-  makeFarmer,
-  makeReceipt,
-  openDirectory,
-  type TestDirectory,
-} from '../support/directory.ts';
+import { joinNode, openDirectory, type TestDirectory } from '../support/directory.ts';
+import { CAPACITY, contractFor, makeFarmer, makeReceipt } from '../support/identity/farm.ts';
 
 type Node = Awaited<ReturnType<typeof joinNode>>;
 
@@ -30,7 +23,7 @@ test('of many that ask at once, just as many get in as there is room for', async
   await using directory = await openDirectory();
   const node = await joinNode(directory, makeFarmer());
   const tenants = [makePerson('one'), makePerson('two')];
-  const resources = { cpuMillis: 300, memoryBytes: 0, ssdBytes: 0 };
+  const resources = { cpuMillis: 300, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 };
   const asks = Array.from({ length: 40 }, (_, i) =>
     contractFor(tenants[i % 2] as Person, node, { resources }),
   );
@@ -92,7 +85,7 @@ test('nothing is ever booked twice, whatever races with whatever', async () => {
     const id = wish.do === 'ask' ? undefined : ids[wish.of % Math.max(1, ids.length)];
     if (wish.do === 'ask') {
       const { cpuMillis, memoryGiB } = wish;
-      const resources = { cpuMillis, memoryBytes: memoryGiB * GiB, ssdBytes: 0 };
+      const resources = { cpuMillis, memoryBytes: memoryGiB * GiB, ssdBytes: 0, hddBytes: 0 };
       const now = directory.clock.nowMs;
       const times = { notBeforeMs: now - HOUR_MS, notAfterMs: now + 3 * MINUTE_MS };
       const carried = contractFor(tenant, node, { resources, ...times });

@@ -10,14 +10,8 @@ import { entryOf, leafHashOf } from '../../src/record/entry.ts';
 import { verifyTlogProof } from '../../src/record/verify.ts';
 import { makePerson } from '../support/contracts.ts';
 import { erasureBy, tenant, withSecret } from '../support/contract/secret.ts';
-import {
-  contractFor,
-  joinNode,
-  makeFarmer,
-  makeReceipt,
-  openDirectory,
-  signingOf,
-} from '../support/directory.ts';
+import { joinNode, openDirectory, signingOf } from '../support/directory.ts';
+import { contractFor, makeFarmer, makeReceipt } from '../support/identity/farm.ts';
 import { verdict } from '../support/record/signers.ts';
 
 async function refusalOf(run: Promise<unknown>): Promise<string> {

@@ -8,15 +8,8 @@ import { codeOf } from '../../src/lib/errors.ts';
 import { GiB, MINUTE_MS } from '../../src/lib/units.ts';
 import { znetIdOf } from '../../src/znet/address.ts';
 import { GRID, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
-import {
-  contractFor,
-  freshNonce,
-  joinNode,
-  makeFarmer,
-  makeReceipt,
-  openDirectory,
-  signingOf,
-} from '../support/directory.ts';
+import { joinNode, openDirectory, signingOf } from '../support/directory.ts';
+import { contractFor, freshNonce, makeFarmer, makeReceipt } from '../support/identity/farm.ts';
 
 test('the directory says its grid, who it is, and a time that it signs for one asker', async () => {
   await using directory = await openDirectory();
@@ -224,7 +217,7 @@ test('a second version books the greater of both until its node takes it', async
     id,
     version: 2,
     previous: contractDigest(first.contract),
-    resources: { cpuMillis: 100, memoryBytes: GiB, ssdBytes: 0 },
+    resources: { cpuMillis: 100, memoryBytes: GiB, ssdBytes: 0, hddBytes: 0 },
   });
   await client.submitContract(second);
   expect((await client.node(node.id)).used).toMatchObject({ cpuMillis: 500, memoryBytes: GiB });

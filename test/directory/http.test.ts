@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { exchange, type HttpRequest } from '../../src/host/http.ts';
 import { MiB } from '../../src/lib/units.ts';
 import { makePerson } from '../support/contracts.ts';
-import { makeFarmer, openDirectory } from '../support/directory.ts';
+import { openDirectory } from '../support/directory.ts';
+import { makeFarmer } from '../support/identity/farm.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 

@@ -18,7 +18,7 @@ const NOW = 1_000_000;
 const END = NOW + 10 * RESERVATION_MS;
 
 function version(number: number, cpuMillis = 100): LifeVersion {
-  const resources = { cpuMillis, memoryBytes: 0, ssdBytes: 0 };
+  const resources = { cpuMillis, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 };
   return { digest: `v${number}`, version: number, resources, notAfterMs: END, lengthBytes: 1 };
 }
 

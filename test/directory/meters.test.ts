@@ -5,13 +5,8 @@ import { receiptSchema } from '../../src/contract/receipt.ts';
 import { codeOf } from '../../src/lib/errors.ts';
 import { HOUR_MS } from '../../src/lib/units.ts';
 import { makePerson, NOW_MS } from '../support/contracts.ts';
-import {
-  contractFor,
-  joinNode,
-  makeFarmer,
-  makeReceipt,
-  openDirectory,
-} from '../support/directory.ts';
+import { joinNode, openDirectory } from '../support/directory.ts';
+import { contractFor, makeFarmer, makeReceipt } from '../support/identity/farm.ts';
 
 const METER: Meter = {
   sinceMs: NOW_MS,

@@ -7,16 +7,8 @@ import { toBase64, utf8 } from '../../src/lib/bytes.ts';
 import { codeOf } from '../../src/lib/errors.ts';
 import { GiB, MINUTE_MS } from '../../src/lib/units.ts';
 import { GRID, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
-import {
-  contractFor,
-  joinNode,
-  makeFarmer,
-  makeReceipt,
-  openDirectory,
-  signingOf,
-  type TestDirectory,
-  HEARTBEAT,
-} from '../support/directory.ts';
+import { joinNode, openDirectory, signingOf, type TestDirectory } from '../support/directory.ts';
+import { contractFor, makeFarmer, makeReceipt, HEARTBEAT } from '../support/identity/farm.ts';
 
 type Node = Awaited<ReturnType<typeof joinNode>>;
 type Place = { directory: TestDirectory; node: Node; tenant: Person };
@@ -142,7 +134,7 @@ test.each(REFUSED)('a contract is refused: %s', async (...[, make, code, status]
 test('no room is said with numbers, in a sentence and as facts', async () => {
   await using at = await place();
   const { directory, node } = at;
-  const resources = { cpuMillis: PROCESSOR, memoryBytes: 1.5 * GiB, ssdBytes: 0 };
+  const resources = { cpuMillis: PROCESSOR, memoryBytes: 1.5 * GiB, ssdBytes: 0, hddBytes: 0 };
   await directory.client.submitContract(contractFor(tenant, node, { resources }));
   const outcome = directory.client.submitContract(
     contractFor(tenant, node, { resources: { ...resources, memoryBytes: MUCH } }),

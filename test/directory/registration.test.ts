@@ -4,17 +4,15 @@ import { codeOf } from '../../src/lib/errors.ts';
 import { HOUR_MS } from '../../src/lib/units.ts';
 import type { NodeBody } from '../../src/sdk/index.ts';
 import { GRID, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
+import { joinNode, openDirectory, type TestDirectory } from '../support/directory.ts';
 import {
   CAPACITY,
   contractFor,
   type Farmer,
-  joinNode,
   makeFarmer,
   makeOffer,
   makeToken,
-  openDirectory,
-  type TestDirectory,
-} from '../support/directory.ts';
+} from '../support/identity/farm.ts';
 
 function joining(node: Person, farmer: Farmer, changes: Partial<NodeBody> = {}): NodeBody {
   return {

@@ -22,4 +22,5 @@ export const SHARES = {
   identity: 20_000,
   identityDocument: 20_000,
   letter: 20_000,
+  courier: 40_000,
 } as const;

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { listContainers, parseStat, readProcess } from '../../src/host/crun.ts';
+import { type CrunNotes, listContainers, parseStat, readProcess } from '../../src/host/crun.ts';
 
 const TAIL = '1 2 3 0 -1 4194560 0 0 0 0 1 2 3 4 20 0 1 0 209574 999 0';
 
@@ -19,7 +21,7 @@ test('a zombie is dead', () => {
 test('containers are found in what crun keeps; a process id used again is none', async () => {
   const root = await mkdtemp(join(tmpdir(), 'zos-crun-'));
   onTestFinished(async () => rm(root, { recursive: true }));
-  const own = await readProcess(process.pid);
+  const own = readProcess(process.pid);
   const ticks = own?.startTicks ?? -1;
   const make = async (id: string, startTicks: number, files: readonly string[]): Promise<void> => {
     await mkdir(join(root, id));
@@ -40,4 +42,33 @@ test('containers are found in what crun keeps; a process id used again is none',
     'waits created',
   ]);
   expect(states[0]?.annotations['zos.id']).toBe(states[0]?.id);
+});
+
+test('what runs is read once; when its process ended, what crun keeps is read again', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'zos-crun-'));
+  onTestFinished(async () => rm(root, { recursive: true }));
+  const child = spawn('sleep', ['600']);
+  onTestFinished(() => void child.kill());
+  const { pid = 0 } = child;
+  const tell = async (of: { pid: number; ticks: number }, label: string): Promise<void> => {
+    const status = { pid: of.pid, 'process-start-time': of.ticks, bundle: '/b/one' };
+    await writeFile(join(root, 'one/status'), JSON.stringify(status));
+    await writeFile(join(root, 'one/config.json'), JSON.stringify({ annotations: { label } }));
+  };
+  await mkdir(join(root, 'one'));
+  await tell({ pid, ticks: readProcess(pid)?.startTicks ?? 0 }, 'first');
+  const notes: CrunNotes = new Map();
+  const [first] = await listContainers(root, notes);
+  expect(first).toMatchObject({ state: 'running', pid, annotations: { label: 'first' } });
+  expect((await listContainers(root, notes))[0]).toBe(first);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  expect(await listContainers(root, notes)).toMatchObject([{ state: 'stopped', pid }]);
+  // Started again under the same id, as the agent does.
+  await tell({ pid: process.pid, ticks: readProcess(process.pid)?.startTicks ?? 0 }, 'second');
+  const again = { state: 'running', pid: process.pid, annotations: { label: 'second' } };
+  expect(await listContainers(root, notes)).toMatchObject([again]);
+  await rm(join(root, 'one'), { recursive: true });
+  expect(await listContainers(root, notes)).toEqual([]);
+  expect(notes.size).toBe(0);
 });

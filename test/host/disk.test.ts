@@ -42,11 +42,13 @@ test('a disk shorter than what is looked at is looked at whole', async () => {
   expect((await readContent(path)).kind).toBe('foreign');
 });
 
+const UUID = expect.stringMatching(/^[0-9a-f]{32}$/u);
+
 test('what mke2fs makes is read by its label, and is never blank again', async () => {
   await formatExt4({ path, label: 'zos-data' });
-  expect(await readContent(path)).toEqual({ kind: 'ext4', label: 'zos-data' });
+  expect(await readContent(path)).toEqual({ kind: 'ext4', label: 'zos-data', uuid: UUID });
   await formatExt4({ path, label: 'sixteen-letters_' });
-  expect(await readContent(path)).toEqual({ kind: 'ext4', label: 'sixteen-letters_' });
+  expect(await readContent(path)).toEqual({ kind: 'ext4', label: 'sixteen-letters_', uuid: UUID });
 });
 
 test('a link is not followed to a disk that nobody named', async () => {

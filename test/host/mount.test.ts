@@ -6,12 +6,19 @@ test('mounts are read with their escapes undone', () => {
 37 36 0:5 / /data ro,nosuid,nodev - erofs /data/images/x.erofs ro
 `;
   expect(parseMountinfo(text)).toEqual([
-    { path: '/mnt/with space', type: 'ext4', source: '/dev/a\\b', options: ['rw', 'noatime'] },
+    {
+      path: '/mnt/with space',
+      type: 'ext4',
+      source: '/dev/a\\b',
+      options: ['rw', 'noatime'],
+      systemOptions: ['rw'],
+    },
     {
       path: '/data',
       type: 'erofs',
       source: '/data/images/x.erofs',
       options: ['ro', 'nosuid', 'nodev'],
+      systemOptions: ['ro'],
     },
   ]);
 });

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { imagePaths } from '../../image/paths.ts';
 
-// `zos-node` as it is in the image, on this machine. It runs one program in two roles, so whatever
+// `zos-node` as it is in the image, on this machine. It is one program in three roles: whatever
 // else it is given it should end with status 2 and a sentence, and run nothing.
 const EXECUTABLE = join(imagePaths().work, 'zos-node');
 const REFUSAL = 'it is started by PID 1';

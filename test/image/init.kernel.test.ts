@@ -118,7 +118,7 @@ test('the program gets a constant argument and environment, and is started by PI
   const [line] = await waitFor(start(), /^program:/u);
   expect(line).toBe(
     'program: /usr/bin/zos-node agent | PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C TZ=UTC' +
-      ' | parent 1 leader 1',
+      ' MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=131072 | parent 1 leader 1',
   );
 });
 
@@ -168,7 +168,7 @@ test('not as PID 1 it loads modules and kernels, and does nothing else', async (
   const refused = await collect([]);
   expect(refused).toBe(
     '2 zos: init is no command: init load PATH [PARAMETERS]..., ' +
-      'init kexec KERNEL INITRAMFS ARGUMENTS\n',
+      'init kexec KERNEL INITRAMFS ARGUMENTS, init arm LINK, init courier\n',
   );
   const missing = await collect(['load', '/no/such.ko.xz']);
   expect(missing).toBe("1 zos: init can't load /no/such.ko.xz: No such file or directory\n");

@@ -27,6 +27,8 @@ beforeAll(async () => {
       () => response.destroy(),
     );
   });
+  // While a list is unpacked nobody here hears that an idle connection was closed.
+  server.keepAliveTimeout = 2 * MINUTE_MS;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   mirror = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });

@@ -4,7 +4,7 @@ import { signCancellation } from '../../src/contract/sign.ts';
 import { GiB, HOUR_MS, MiB } from '../../src/lib/units.ts';
 import { startAgent, until } from '../support/node/agent.ts';
 import { GRID, makePerson, NOW_MS } from '../support/contracts.ts';
-import { contractFor } from '../support/directory.ts';
+import { contractFor } from '../support/identity/farm.ts';
 import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node/grid.ts';
 
 test('a node joins, runs a contract, says so, and ends it when it is cancelled', async () => {
@@ -19,7 +19,8 @@ test('a node joins, runs a contract, says so, and ends it when it is cancelled',
   expect(running?.workloads).toMatchObject([
     { kind: 'container', name: 'web', state: 'running', because: '', pid: 101 },
   ]);
-  expect(agent.lines.slice(-2)).toEqual([
+  const ofContract = agent.lines.filter((line) => line.startsWith('zos: agent contract '));
+  expect(ofContract).toEqual([
     `zos: agent contract ${id} version 1 accepted`,
     `zos: agent contract ${id} version 1 running`,
   ]);
@@ -103,7 +104,7 @@ test('what is past its end while the machine was off does not start again', asyn
 test('more than the node has is refused with numbers, and the tenant can read it', async () => {
   const { directory, farmer, tenant } = await openGrid();
   await using _directory = directory;
-  const total = { cpuMillis: 4000, memoryBytes: 32 * MiB, ssdBytes: GiB };
+  const total = { cpuMillis: 4000, memoryBytes: 32 * MiB, ssdBytes: GiB, hddBytes: 0 };
   await using agent = await startAgent({ directory, farmer, total });
   await joined(directory, 1);
   const id = await submit(directory, contractFor(tenant, nodeOf(agent), lonely()));

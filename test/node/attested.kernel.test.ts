@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Measurements } from '../../src/attestation/spec.ts';
 import type { BootFacts } from '../../src/capacity/class.ts';
 import { findOwnClass, type OwnClass } from '../../src/node/bringup/attestation.ts';
-import { contractFor, type TestDirectory } from '../support/directory.ts';
+import { type TestDirectory } from '../support/directory.ts';
+import { contractFor } from '../support/identity/farm.ts';
 import { startAgent, type TestAgent, until } from '../support/node/agent.ts';
 import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node/grid.ts';
 import {

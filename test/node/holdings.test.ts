@@ -12,26 +12,13 @@ import { toBase64, utf8 } from '../../src/lib/bytes.ts';
 import { GiB, HOUR_MS, MiB } from '../../src/lib/units.ts';
 import { type Envelope, payloadTypeOf } from '../../src/identity/envelope.ts';
 import { changeIdentity } from '../../src/identity/operation.ts';
-import { type Holdings, openHoldings } from '../../src/node/holdings.ts';
-import { openRecordStore } from '../../src/node/record/store.ts';
-import { openWatch } from '../../src/node/record/watch.ts';
+import type { Holdings } from '../../src/node/holdings.ts';
 import { znetIdOf } from '../../src/znet/address.ts';
-import {
-  carry,
-  GRID,
-  makeContract,
-  makeKnowledge,
-  makePerson,
-  NODE_ID,
-  NOW_MS,
-  OFFER_ID,
-  PRICES,
-} from '../support/contracts.ts';
-import { OPENS_ELSEWHERE } from '../../src/contract/checks/body.ts';
-import { makeReceipt } from '../support/directory.ts';
+import { carry, GRID, makeContract, makePerson, NODE_ID, NOW_MS } from '../support/contracts.ts';
+import { makeReceipt } from '../support/identity/farm.ts';
 import { keysFrom, makeOwner } from '../support/identity/people.ts';
 import { History } from '../support/hostile/history.ts';
-import { policyOf } from '../support/record/signers.ts';
+import { openTestHoldings } from '../support/node/holdings.ts';
 
 const folders: string[] = [];
 afterAll(async () => {
@@ -40,27 +27,9 @@ afterAll(async () => {
 
 async function openFolder(folder = mkdtempSync(join(tmpdir(), 'zos-holdings-'))) {
   folders.push(folder);
-  const bad: string[] = [];
-  const store = await openContractStore(folder);
-  const watch = await openWatch({
-    policy: policyOf(2),
-    store: await openRecordStore(`${folder}-record`),
-    nowMs: () => NOW_MS,
-    say: () => undefined,
-    onCalm: () => undefined,
-  });
   folders.push(`${folder}-record`);
-  const holdings = await openHoldings({
-    store,
-    grid: GRID,
-    node: NODE_ID,
-    standing: () => new Map([[OFFER_ID, PRICES]]),
-    opens: OPENS_ELSEWHERE,
-    class: 'unverified',
-    total: makeKnowledge().total,
-    watch,
-    onBad: (what) => bad.push(what),
-  });
+  const store = await openContractStore(folder);
+  const { holdings, bad } = await openTestHoldings({ store, recordFolder: `${folder}-record` });
   return { folder, holdings, bad };
 }
 
@@ -91,6 +60,10 @@ function second(changes: Partial<Contract> = {}): CarriedContract {
   return carry(tenant, makeContract(tenant, next));
 }
 
+function third(changes: Partial<Contract> = {}): CarriedContract {
+  return second({ version: 3, previous: contractDigest(second().contract), ...changes });
+}
+
 function fresh(digit: string): CarriedContract {
   return carry(tenant, makeContract(tenant, { nonce: digit.repeat(32) }));
 }
@@ -109,7 +82,7 @@ function unsigned({ contract, tenant: signer }: CarriedContract): CarriedContrac
   return { contract: { ...contract, signatures }, tenant: signer };
 }
 
-const tooBig = { cpuMillis: 500, memoryBytes: 3 * GiB, ssdBytes: 8 * MiB };
+const tooBig = { cpuMillis: 500, memoryBytes: 3 * GiB, ssdBytes: 8 * MiB, hddBytes: 0 };
 const BAD: readonly (readonly [string, CarriedContract])[] = [
   ['ENVELOPE_UNTRUSTED', unsigned(fresh('1'))],
   ['ENVELOPE_UNTRUSTED', altered(fresh('2'))],
@@ -152,13 +125,22 @@ test('what requires a higher class than this boot has is refused, whatever the d
 
 test('an older version, and another of the same number, are refused', async () => {
   const { holdings } = await openFolder();
-  const next = second();
-  await holdings.take(wantsOf({ contracts: [good] }), NOW_MS);
-  await holdings.take(wantsOf({ contracts: [next] }), NOW_MS);
-  expect(holdings.held.get(goodId)?.version).toBe(2);
-  const fork = second({ nonce: '5'.repeat(32) });
+  for (const each of [good, second(), third()]) {
+    await holdings.take(wantsOf({ contracts: [each] }), NOW_MS);
+  }
+  expect(holdings.held.get(goodId)?.version).toBe(3);
+  const fork = third({ nonce: '5'.repeat(32) });
   await holdings.take(wantsOf({ contracts: [good, fork] }), NOW_MS);
   expect(codesOf(holdings)).toEqual(['VERSION_OLD', 'VERSION_FORKED']);
+  expect(holdings.held.get(goodId)?.digest).toBe(contractDigest(third().contract));
+});
+
+test('the version that the held one grew out of may still be listed, and is not refused', async () => {
+  const { holdings } = await openFolder();
+  const next = second();
+  await holdings.take(wantsOf({ contracts: [good, next] }), NOW_MS);
+  await holdings.take(wantsOf({ contracts: [good, next] }), NOW_MS);
+  expect(codesOf(holdings)).toEqual([]);
   expect(holdings.held.get(goodId)?.digest).toBe(contractDigest(next.contract));
 });
 

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { containerIdOf } from '../../src/container/plan.ts';
+import { parseExplanation } from '../../src/contract/explain/explanation.ts';
 import { openAnswer, questionId } from '../../src/contract/question.ts';
 import { signQuestion } from '../../src/contract/sign.ts';
 import { FarmError } from '../../src/identity/farm.ts';
 import { startAgent, until } from '../support/node/agent.ts';
-import { GRID, makeContract, makePerson, NOW_MS } from '../support/contracts.ts';
-import { contractFor, freshNonce } from '../support/directory.ts';
+import { GRID, makeContract, makePerson, NOW_MS, type Person } from '../support/contracts.ts';
+import { contractFor, freshNonce } from '../support/identity/farm.ts';
 import { IMAGE, joined, lonely, nodeOf, openGrid, stateOf, submit } from '../support/node/grid.ts';
 
 test('two nodes learn of each other by their signed receipts and join one network', async () => {
@@ -75,6 +76,49 @@ test("a container's log reaches its tenant sealed, and nobody else", async () =>
   expect(() => openAnswer(answer, expected, other)).toThrow('sealed to another key');
 });
 
+test('a node explains a contract to its tenant and itself to its farmer, to others nothing', async () => {
+  const { directory, farmer, tenant } = await openGrid();
+  await using _directory = directory;
+  await using agent = await startAgent({ directory, farmer });
+  await joined(directory, 1);
+  const node = nodeOf(agent);
+  const id = await submit(directory, contractFor(tenant, node, lonely()));
+  await stateOf(directory, agent, { id, state: 'accepted' });
+  const stranger = makePerson('stranger');
+  const askAs = async (
+    asker: Pick<Person, 'id' | 'keys' | 'document'>,
+    contract: string | null,
+  ) => {
+    const about = { grid: GRID, ask: 'explain' as const, node: node.id, contract };
+    const asked = { ...about, tenant: asker.id, nonce: freshNonce(), atMs: NOW_MS };
+    const question = signQuestion(asked, asker.keys.signing);
+    await directory.client.askQuestion({ question, tenant: asker.document });
+    return questionId(question);
+  };
+  const answerTo = async (asker: Pick<Person, 'keys'>, question: string) => {
+    const answer = await until(
+      async () => directory.client.answer(question),
+      (envelope) => envelope !== null,
+      () => agent.lines.join('\n'),
+    );
+    if (answer === null) throw new Error('There is no answer.');
+    const expected = { node: agent.self.identity, grid: GRID, question };
+    return parseExplanation(openAnswer(answer, expected, asker.keys.sealing.secretKey));
+  };
+  const own = await answerTo(tenant, await askAs(tenant, id));
+  const container = own.items.find(({ key }) => key === `container ${containerIdOf(id, 'web')}`);
+  expect(container?.waits[0]?.sentence).toContain(`image ${IMAGE}`);
+  const whole = await answerTo(farmer, await askAs(farmer, null));
+  expect(whole.items.map(({ key }) => key)).toContain(`container ${containerIdOf(id, '1')}`);
+  await expect(askAs(stranger, id)).rejects.toMatchObject({ code: 'TENANT_MISMATCH' });
+  const refused = await askAs(stranger, null);
+  await until(
+    () => agent.lines,
+    (lines) => lines.some((line) => line.includes('refused question: ASKER_FOREIGN')),
+  );
+  expect(await directory.client.answer(refused)).toBeNull();
+});
+
 test('a node that comes before its directory waits, says so, and joins when it is there', async () => {
   const { directory, farmer } = await openGrid();
   await using _directory = directory;
@@ -94,6 +138,6 @@ test('a node that comes before its directory waits, says so, and joins when it i
   state.isDown = false;
   await joined(directory, 1);
   expect(agent.lines[1]?.replace(/http:\S+/u, 'URL')).toBe(
-    'zos: agent waiting for directory URL to register: TOKEN_FOREIGN No. try 1, next in 0.5 s',
+    'zos: agent waits for directory URL to register: TOKEN_FOREIGN No. try 1, next in 0.5 s',
   );
 });

@@ -51,6 +51,9 @@ async function play({ told, feeds, polls = [], broken = new Set() }: Play): Prom
         told.push('register again');
       },
       say: (text) => told.push(text),
+      waits: (_key, what) => {
+        if (what !== null) told.push(`waits for ${what}`);
+      },
       chance: () => 0,
       sleep: async (ms) => {
         told.push(`sleep ${ms}`);
@@ -68,15 +71,15 @@ test('a feed that breaks is opened again, slower each time until it speaks', asy
   expect(told).toEqual([
     'wants 1',
     'wants 2',
-    'waiting for directory by feed: It can not be reached. try 1, next in 0.5 s',
+    'waits for the directory by feed: It can not be reached. try 1, next in 0.5 s',
     'sleep 500',
     'next address',
-    'waiting for directory by feed: It can not be reached. try 2, next in 1.0 s',
+    'waits for the directory by feed: It can not be reached. try 2, next in 1.0 s',
     'sleep 1000',
     'next address',
     'directory is back',
     'wants 3',
-    'waiting for directory by feed: The directory closed the feed. try 1, next in 0.5 s',
+    'waits for the directory by feed: The directory closed the feed. try 1, next in 0.5 s',
     'sleep 500',
     'next address',
   ]);
@@ -86,7 +89,7 @@ test('where no feed gets through it asks, from where it was, and tries the feed 
   const told: string[] = [];
   const feeds = [[7, down], [down], [down], [down]];
   await play({ told, feeds, polls: [null, 8, down] });
-  const said = told.filter((line) => !/^(?:sleep|next|waiting)/u.test(line));
+  const said = told.filter((line) => !/^(?:sleep|next|waits)/u.test(line));
   expect(said).toEqual([
     'wants 7',
     'poll after 7',
@@ -110,6 +113,6 @@ test('what could not be kept is asked for again', async () => {
   const broken = new Set([1]);
   const feeds = [[1], [2]];
   await play({ told, feeds, broken });
-  expect(told).toContain('waiting for directory by feed: The disk is full. try 1, next in 0.5 s');
+  expect(told).toContain('waits for the directory by feed: The disk is full. try 1, next in 0.5 s');
   expect(told).toContain('wants 2');
 });

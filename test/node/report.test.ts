@@ -48,6 +48,7 @@ function open(failures: (Error | undefined)[] = []) {
   };
   const ending = new AbortController();
   const beats: Envelope[] = [];
+  const hurries: (() => void)[] = [];
   const reporter = openReporter({
     grid: GRID,
     node: node.id,
@@ -76,6 +77,7 @@ function open(failures: (Error | undefined)[] = []) {
       }
     },
     life: async () => LIFE,
+    onUrgent: (hurry) => hurries.push(hurry),
     onTold: async () => undefined,
     onTrouble: () => undefined,
   });
@@ -87,7 +89,7 @@ function open(failures: (Error | undefined)[] = []) {
     ending.abort();
     await running;
   };
-  return { reporter, sent, seqs, naps, beats, clock, settle, close };
+  return { reporter, sent, seqs, naps, beats, hurries, clock, settle, close };
 }
 
 test('only what differs from the last word is sent, each with a higher number', async () => {
@@ -160,4 +162,15 @@ test('a heartbeat goes out at once', async () => {
   if (beat === undefined) throw new Error('There was no heartbeat.');
   const payload = parsePayload(untrustedPayload(beat, 'heartbeat'), heartbeatSchema);
   expect(payload).toMatchObject({ grid: GRID, bootId: 'boot', keyKept: 'memory' });
+});
+
+test('a sign of life that hurries waits for no turn, and a crowd of them makes one more', async () => {
+  const { beats, hurries, naps, settle, close } = open();
+  await settle();
+  expect(beats).toHaveLength(1);
+  for (let count = 0; count < 5; count += 1) hurries[0]?.();
+  await settle();
+  await close();
+  expect(beats).toHaveLength(2);
+  expect(naps).toEqual([3000]);
 });

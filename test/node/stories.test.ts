@@ -45,15 +45,18 @@ test('a first contract, from its arrival to nothing to do', async () => {
   await expect(story.print()).toMatchFileSnapshot('../golden/node/first-contract.txt');
 });
 
-test('after a restart nothing starts before the clock is right', async () => {
+test('after a restart nothing starts before the clock is right and the directory heard of it', async () => {
   const story = new Story();
   const sha256 = story.image('a', 8 * MiB, true);
   story.ends.set(PEER, endOf(story, 1));
   story.isClockSynced = false;
+  story.mayStart = false;
   story.contracts = [story.contract('SHOP', { workloads: workloadsWith(sha256) })];
   await story.pass('the machine comes up with a stored contract');
   story.isClockSynced = true;
   await story.pass('the directory told the time');
+  story.mayStart = true;
+  await story.pass('it answered the first sign of life, and this is no copy');
   await expect(story.print()).toMatchFileSnapshot('../golden/node/clock.txt');
 });
 
@@ -133,4 +136,61 @@ test('what can not be read is not touched', async () => {
   story.machine.blind.clear();
   await story.pass('they can be seen again');
   await expect(story.print()).toMatchFileSnapshot('../golden/node/unseen.txt');
+});
+
+test('a step that hangs holds up its own, and nothing that comes later', async () => {
+  const story = new Story();
+  const a = story.image('a', 8 * MiB, true);
+  story.ends.set(PEER, endOf(story, 1));
+  const shop = story.contract('SHOP', { workloads: workloadsWith(a) });
+  const id = containerIdOf(shop.id, 'web');
+  story.busy.set(`container ${id}`, [`image ${a}`, `znet ${story.znet}`]);
+  story.contracts = [shop];
+  await story.pass('a contract comes, and the first try at its container hangs');
+  const alone = workloadsWith(a).flatMap((workload) =>
+    workload.kind === 'container' ? [{ ...workload, znet: null }] : [],
+  );
+  story.contracts = [shop, story.contract('MAIL', { workloads: alone, nonce: '7'.repeat(32) })];
+  await story.pass('another contract comes while it hangs');
+  story.contracts = story.contracts.slice(1);
+  await story.pass('the first one is cancelled while it hangs');
+  story.busy.clear();
+  await story.pass('the step has ended');
+  await expect(story.print()).toMatchFileSnapshot('../golden/node/hangs.txt');
+});
+
+test('an image that nobody gives is waited for, with what its sources said', async () => {
+  const story = new Story();
+  const sha256 = story.image('a', 5 * MiB);
+  story.ends.set(PEER, endOf(story, 1));
+  story.contracts = [story.contract('SHOP', { workloads: workloadsWith(sha256) })];
+  await story.pass('a contract comes; its image is on the way');
+  const failure = 'http://mirror.test/web answered 404; next try in 8.0 s';
+  story.fetches.set(sha256, { isFetched: false, fetchedBytes: 0, failure });
+  await story.pass('its only source has lost it');
+  story.contracts = [];
+  await story.pass('its tenant gives up');
+  await expect(story.print()).toMatchFileSnapshot('../golden/node/image-missing.txt');
+});
+
+test('a contract starts no sooner than it says', async () => {
+  const story = new Story();
+  const sha256 = story.image('a', 8 * MiB, true);
+  story.ends.set(PEER, endOf(story, 1));
+  story.contracts = [story.contract('SHOP', { workloads: workloadsWith(sha256) })];
+  story.nowMs -= 2 * 60 * MINUTE_MS;
+  await story.pass('it is an hour too early');
+  story.nowMs += 2 * 60 * MINUTE_MS;
+  await story.pass('its time has come');
+  await expect(story.print()).toMatchFileSnapshot('../golden/node/too-early.txt');
+});
+
+test('an agent that was killed finds what stands, and touches nothing of it', async () => {
+  const story = await running();
+  story.forget();
+  story.isClockSynced = false;
+  await story.pass('the next agent looks, before it knows the time');
+  story.isClockSynced = true;
+  await story.pass('it knows the time again');
+  await expect(story.print()).toMatchFileSnapshot('../golden/node/killed.txt');
 });

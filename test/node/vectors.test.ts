@@ -61,8 +61,10 @@ async function handOver(name: string, vector: Vector) {
     contracts: [...holdings.held.values()],
     nowMs: node.nowMs,
     isClockSynced: true,
+    mayStart: true,
     fetchOf: () => ({ isFetched: true, fetchedBytes: 0, failure: null }),
     endOf: () => undefined,
+    volumes: { disks: [], found: [], isOver: () => false },
   });
   const kept = readdirSync(`${here}/contracts`);
   return { holdings, kept, kinds: [...items.values()].map(({ kind }) => kind), bad, carried };

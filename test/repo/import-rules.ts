@@ -13,9 +13,12 @@ export const ROWS: readonly (readonly string[])[] = [
     'attestation',
     'capacity',
     'record',
+    'screen',
+    'disk',
     'volume',
     'zosfs',
     'znet',
+    'uplink',
     'container',
     'phonebook',
     'rollout',
@@ -31,11 +34,21 @@ export const ROWS: readonly (readonly string[])[] = [
 /** What the two folders beside `src/` may use of it; nothing in `src/` imports them. */
 const OUTSIDE: Readonly<Record<string, readonly string[]>> = {
   image: ['lib', 'host', 'identity', 'artifact', 'attestation', 'record'],
-  boot: ['lib', 'host', 'identity', 'artifact', 'attestation', 'record', 'image'],
+  boot: [
+    'lib',
+    'host',
+    'identity',
+    'artifact',
+    'attestation',
+    'record',
+    'uplink',
+    'screen',
+    'image',
+  ],
 };
 
-/** The node's executable holds the boot program and the agent; here alone both are known. */
-const ENTRY = 'image/entry.ts';
+/** What the node's executable is made of: here alone boot program, agent and courier are known. */
+const ENTRIES = /^image\/program\/(?:start|node|courier)\.ts$/u;
 
 /** Whoever may touch the world by its place; only roles stand above `sdk`, which speaks HTTP. */
 const EFFECT_PARTS = new Set(['host', 'sdk', ...(ROWS.at(-1) ?? []), 'image', 'boot']);
@@ -131,7 +144,7 @@ export function importFaults(root: string): string[] {
  */
 function isMain(file: SourceFile, scripts: string): boolean {
   if (/^src\/[a-z]+\/main\.ts$/u.test(file.path)) return true;
-  if (file.path === ENTRY) return true;
+  if (ENTRIES.test(file.path)) return true;
   if (!Object.hasOwn(OUTSIDE, partOf(file.path))) return false;
   return scripts.includes(file.path) || file.text.includes('import.meta.main');
 }
@@ -143,7 +156,7 @@ function scriptsOf(root: string): string {
 }
 
 function rowFaults(path: string, graph: Graph): string[] {
-  if (path === ENTRY) return [];
+  if (ENTRIES.test(path)) return [];
   const from = partOf(path);
   return (graph.edges.get(path) ?? []).flatMap(({ to, line }) => {
     if (!/^(?:src|image|boot|test)\//u.test(to)) return [];

@@ -7,7 +7,8 @@ import { codeOf } from '../../src/lib/errors.ts';
 import { openClient } from '../../src/sdk/index.ts';
 import { signTime, verifyTime } from '../../src/sdk/time.ts';
 import { GRID, makePerson, NOW_MS } from '../support/contracts.ts';
-import { joinNode, makeFarmer, openDirectory, signingOf } from '../support/directory.ts';
+import { joinNode, openDirectory, signingOf } from '../support/directory.ts';
+import { makeFarmer } from '../support/identity/farm.ts';
 
 async function serve(listener: RequestListener): Promise<AsyncDisposable & { url: string }> {
   const server = createServer(listener).listen(0, '127.0.0.1');

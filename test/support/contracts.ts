@@ -50,7 +50,7 @@ export function makeContract(
     notAfterMs: NOW_MS + HOUR_MS,
     requires: 'unverified',
     price: PRICES,
-    resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB },
+    resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB, hddBytes: 0 },
     body: null,
     workloads: [
       { kind: 'znet', name: 'net', peers: [{ node: 'cc'.repeat(32) }] },
@@ -89,7 +89,7 @@ export function makeKnowledge(changes: Partial<NodeKnowledge> = {}): NodeKnowled
     node: NODE_ID,
     nowMs: NOW_MS,
     offers: new Map([[OFFER_ID, PRICES]]),
-    total: { cpuMillis: 4000, memoryBytes: 2 * GiB, ssdBytes: 10 * GiB },
+    total: { cpuMillis: 4000, memoryBytes: 2 * GiB, ssdBytes: 10 * GiB, hddBytes: 0 },
     usedByOthers: NO_RESOURCES,
     held: undefined,
     isCancelled: false,

@@ -4,9 +4,11 @@
  * that a test can kill the agent in a machine that nobody can log in to. system.erofs is untouched.
  *
  *   kill      SIGKILL to every process in the agent's control group   -> "killed N"
+ *   stop      SIGSTOP to them: they stand still                        -> "stopped N"
  *   memory    MemTotal and MemAvailable in KiB                        -> "memory T A"
  *   listen    TCP sockets in state LISTEN, in the host's namespace    -> "listen N"
  *   panic     a kernel panic; there is no answer
+ *   restart   asks PID 1 to restart the machine                       -> "restart 0"
  *   freeze    PID 1 stands still from now on                           -> "freeze 0"
  *   start P   when process P started, in clock ticks since boot       -> "start T"
  */
@@ -27,12 +29,12 @@ static FILE *open_proc(const char *path) {
 	return fd < 0 ? NULL : fdopen(fd, "r");
 }
 
-static int kill_agent(void) {
+static int signal_agent(int number) {
 	int pid, killed = 0;
 	FILE *file = open_proc("1/root/sys/fs/cgroup/zos/agent/cgroup.procs");
 	if (!file) return -1;
 	while (fscanf(file, "%d", &pid) == 1)
-		if (pid > 1 && kill(pid, SIGKILL) == 0) killed++;
+		if (pid > 1 && kill(pid, number) == 0) killed++;
 	fclose(file);
 	return killed;
 }
@@ -95,12 +97,15 @@ static int freeze(void) {
 
 static void answer(FILE *port, char *order) {
 	order[strcspn(order, "\r\n")] = 0;
-	if (strcmp(order, "kill") == 0) fprintf(port, "killed %d\n", kill_agent());
+	if (strcmp(order, "kill") == 0) fprintf(port, "killed %d\n", signal_agent(SIGKILL));
+	else if (strcmp(order, "stop") == 0)
+		fprintf(port, "stopped %d\n", signal_agent(SIGSTOP));
 	else if (strcmp(order, "memory") == 0)
 		fprintf(port, "memory %ld %ld\n", memory_kib("MemTotal:"), memory_kib("MemAvailable:"));
 	else if (strcmp(order, "listen") == 0)
 		fprintf(port, "listen %d\n", listeners_in("1/net/tcp") + listeners_in("1/net/tcp6"));
 	else if (strcmp(order, "panic") == 0) fprintf(port, "panic %d\n", panic());
+	else if (strcmp(order, "restart") == 0) fprintf(port, "restart %d\n", kill(1, SIGINT));
 	else if (strcmp(order, "freeze") == 0) fprintf(port, "freeze %d\n", freeze());
 	else if (strncmp(order, "start ", 6) == 0)
 		fprintf(port, "start %lld\n", start_ticks(atoi(order + 6)));

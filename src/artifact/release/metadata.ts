@@ -163,6 +163,11 @@ function knownRoot(store: TrustedMetadataStore, bytes: Uint8Array): KnownRoot {
   return { sha256: sha256Hex(bytes), onlineKeys };
 }
 
+/** Whether any of the release's metadata is past its end at that time. */
+export function isExpired({ expiries }: Pick<Release, 'expiries'>, nowMs: number): boolean {
+  return expiries.some(({ expiresMs }) => !(nowMs < expiresMs));
+}
+
 /** Throws `ArtifactError` when any of a release's metadata is past its expiry. */
 export function checkExpiry(release: Release, nowMs: number): void {
   const past = release.expiries.find(({ expiresMs }) => !(nowMs < expiresMs));

@@ -3,8 +3,8 @@ import { CHECKS } from '../../attestation/verify.ts';
 import { countedClass } from '../../capacity/class.ts';
 import { ZosError } from '../../lib/errors.ts';
 import { paint } from '../../lib/colour.ts';
-import { BotError, CLASS_EXIT } from '../errors.ts';
-import { type KnownNode, listNodes, openGrid } from '../grid.ts';
+import { CLASS_EXIT } from '../errors.ts';
+import { chooseNode, type KnownNode, listNodes, openGrid } from '../grid.ts';
 import { readSelf } from '../store.ts';
 import { openProgress, shortId } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
@@ -21,7 +21,7 @@ export async function verifyNodeClass(world: World, wish: VerifyWish): Promise<n
   const self = await readSelf(world.home);
   const grid = await openGrid(world);
   const nowMs = world.nowMs();
-  const node = oneOf((await listNodes(grid, nowMs)).known, wish.node);
+  const node = chooseNode((await listNodes(grid, nowMs)).known, wish.node);
   const measurements = await readMeasurements(world, grid, wish.rootPath);
   if (node.offer.class !== 'attested') {
     const because = `It offers itself as ${node.offer.class}, which only it can know.`;
@@ -39,18 +39,6 @@ export async function verifyNodeClass(world: World, wish: VerifyWish): Promise<n
     tell(world, node, { because: `${error.code}: ${error.message}`, failed: failedCheck(error) });
     throw error;
   }
-}
-
-/** The one node whose id begins so. */
-function oneOf(known: readonly KnownNode[], prefix: string): KnownNode {
-  const found = known.filter(({ identity }) => identity.id.startsWith(prefix));
-  const [node] = found;
-  if (node !== undefined && found.length === 1) return node;
-  const sentence =
-    node === undefined
-      ? `No node's id begins with ${prefix}; see \`zos nodes\`.`
-      : `${found.length} nodes' ids begin with ${prefix}; write more of it.`;
-  throw new BotError('NODE_UNKNOWN', sentence);
 }
 
 function failedCheck({ facts }: ZosError): number {

@@ -29,6 +29,7 @@ const SIGNERS: Readonly<Partial<Record<PayloadKind, Signer>>> = {
   receipt: 'node',
   'update-policy': 'farmer',
   'farm-terms': 'farmer',
+  'node-approval': 'farmer',
   measurement: 'directory',
 };
 

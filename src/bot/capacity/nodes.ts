@@ -79,14 +79,14 @@ function freeUnits({ offer: { capacity }, used }: KnownNode) {
       memoryBytes: Math.max(0, capacity.mruBytes - used.memoryBytes),
     }),
     storageMicros: storageUnitMicros({
-      hruBytes: capacity.hruBytes,
+      hruBytes: Math.max(0, capacity.hruBytes - used.hddBytes),
       sruBytes: Math.max(0, capacity.sruBytes - used.ssdBytes),
     }),
   };
 }
 
 /** Where a node signs that it was up and nobody heard it, both are shown: `91.2 (99.8) %`. */
-function uptimeOf({ uptime }: KnownNode): string {
+export function uptimeOf({ uptime }: KnownNode): string {
   if (uptime === null || uptime.windows === 0) return '-';
   const { heard, said, windows } = uptime;
   const percent = (count: number): string => (Math.floor((count / windows) * 1000) / 10).toFixed(1);
@@ -94,7 +94,7 @@ function uptimeOf({ uptime }: KnownNode): string {
 }
 
 /** What the node showed that it has, and how long ago; what it did not show is only claimed. */
-function measuredOf({ measured }: KnownNode, nowMs: number): string {
+export function measuredOf({ measured }: KnownNode, nowMs: number): string {
   if (measured === null) return 'not yet';
   const { because, memoryBytes, diskBytes, roundsPerSecond, bytesPerSecond, atMs } =
     measured.payload;
@@ -129,6 +129,7 @@ function wordsOn(nodes: readonly KnownNode[]): string {
     const left = (heartbeat?.systemBad ?? []).map(
       ({ sha256, reason }) => `${who} leaves release ${shortId(sha256)} alone: ${plain(reason)}.\n`,
     );
+    left.push(...troublesOf(heartbeat).map((what) => `${who} is in trouble: ${what}\n`));
     left.push(...refusalsOf(heartbeat).map((what) => `${who} refused ${what} as it booted.\n`));
     if (!isFault) return left;
     return [`${who}: ${what} was started anew (${last.reason}): ${plain(last.detail)}.\n`, ...left];
@@ -138,6 +139,11 @@ function wordsOn(nodes: readonly KnownNode[]): string {
 
 const FAULTS: ReadonlySet<string> = new Set(['panic', 'watchdog', 'agent-crash']);
 
+/** What is wrong with it now, by its own word. */
+function troublesOf(heartbeat: KnownNode['heartbeat']): string[] {
+  return (heartbeat?.troubles ?? []).map(({ code, sentence }) => plain(`${code} ${sentence}`));
+}
+
 function provenIn({ offer, proof, class: counted }: KnownNode, nowMs: number): string {
   if (offer.class !== 'attested') return '-';
   if (proof === null) return 'not asked yet';
@@ -146,19 +152,22 @@ function provenIn({ offer, proof, class: counted }: KnownNode, nowMs: number): s
 }
 
 /** What a node did not take at its last boot: somebody near it lies, or is broken. */
-function refusalsOf(heartbeat: KnownNode['heartbeat']): string[] {
+export function refusalsOf(heartbeat: KnownNode['heartbeat']): string[] {
   return (heartbeat?.boot?.refusals ?? []).map(({ artifact, code, mirror }) => {
     const from = mirror === null ? '' : ` from ${mirror}`;
     return plain(`${artifact}${from} (${code})`);
   });
 }
 
-function stateOf({ isOnline, state }: KnownNode): string {
+/** Whether it is there, in words. */
+export function stateOf({ isOnline, state, heartbeat }: KnownNode): string {
   if (state !== 'joined') return 'waits for its farmer';
+  if (heartbeat?.isAsleep === true) return 'asleep';
   return isOnline ? 'online' : 'offline';
 }
 
-function valueOf(node: KnownNode): unknown {
+/** All of it, for programs. */
+export function valueOf(node: KnownNode): unknown {
   const { identity, offer, used, heartbeat, farm, state, isOnline, proof } = node;
   const { capacity } = offer;
   const lastSeenMs = heartbeat?.atMs ?? null;
@@ -189,5 +198,8 @@ function valueOf(node: KnownNode): unknown {
     starts: heartbeat?.starts ?? [],
     systemBad: heartbeat?.systemBad ?? [],
     boot: heartbeat?.boot ?? null,
+    troubles: heartbeat?.troubles ?? [],
+    metrics: heartbeat?.metrics ?? null,
+    isAsleep: heartbeat?.isAsleep === true,
   };
 }

@@ -9,6 +9,7 @@ import { readSelf, removeDeployment, type Self } from '../store.ts';
 import { shortId } from '../terminal.ts';
 import { handOn, itemsOf, needsOthers } from '../identity/part.ts';
 import { renewTeam } from '../identity/renewal.ts';
+import { forgetVolumeKeys } from '../volumes/store.ts';
 import { answer, type World } from '../world.ts';
 
 export type CancelWish = {
@@ -42,6 +43,7 @@ export async function cancel(world: World, { wanted, out }: CancelWish): Promise
   await followEnded(follow, open);
   await eraseBodies({ follow, grid, self }, known);
   await removeDeployment(world.home, id);
+  await forgetVolumeKeys(world.home, name);
   answer(world, { id, name, ended: found.contracts }, `${name} (${id}) ended.\n`);
 }
 

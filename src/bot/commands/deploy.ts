@@ -18,6 +18,8 @@ import { type Books, type Grid, type KnownNode, listNodes, openBooks, openGrid }
 import { recordPolicy } from '../record/policy.ts';
 import { removeDeployment, readSelf, type Self, writeDeployment } from '../store.ts';
 import { openProgress, shortId, table } from '../terminal.ts';
+import { pinnedBy, refuseLoss } from '../volumes/standing.ts';
+import { forgetVolumeKeys, volumeKeys } from '../volumes/store.ts';
 import { answer, type World } from '../world.ts';
 import { handOn, needsOthers } from '../identity/part.ts';
 import { renewTeam } from '../identity/renewal.ts';
@@ -27,6 +29,8 @@ import { partOf, signAll, type Unsigned } from './signing.ts';
 export type DeployWish = {
   readonly file: string;
   readonly isDryRun: boolean;
+  /** Volumes that may be erased. */
+  readonly erase?: readonly string[];
   /** Where what a team's next member has to sign is written. */
   readonly out?: string | undefined;
 };
@@ -47,7 +51,15 @@ export async function deploy(world: World, wish: DeployWish): Promise<void> {
   const self = await renewTeam(world, grid, known);
   const books = openBooks(grid, self.identity.id);
   const nowMs = world.nowMs();
-  const plan = await planDeployment(world, { grid, books, self, deployment, values, nowMs });
+  const plan = await planDeployment(world, {
+    grid,
+    books,
+    self,
+    deployment,
+    values,
+    erase: wish.erase ?? [],
+    nowMs,
+  });
   if (isDryRun) {
     answer(world, valueOf(plan, null), `${describe(plan, self)}\nNothing was sent (--dry-run).\n`);
     return;
@@ -71,6 +83,7 @@ export async function deploy(world: World, wish: DeployWish): Promise<void> {
       `end it with \`zos cancel ${deployment.name}\`.`;
     throw new BotError('INTERRUPTED', sentence, { cause: error });
   }
+  await forgetVolumeKeys(world.home, deployment.name, deployment);
   const next = [
     `  zos status ${deployment.name}`,
     ...deployment.containers.slice(0, 1).map(({ name }) => `  zos logs ${deployment.name}/${name}`),
@@ -96,6 +109,7 @@ type PlanQuestion = {
   readonly deployment: Deployment;
   /** Of its secrets. */
   readonly values: ReadonlyMap<string, Uint8Array>;
+  readonly erase: readonly string[];
   readonly nowMs: number;
 };
 
@@ -105,6 +119,7 @@ async function planDeployment(world: World, question: PlanQuestion): Promise<Pla
   const { known } = await listNodes(grid, nowMs);
   progress.say('reading what runs already');
   const standing = await standingOf(world, books, deployment.name);
+  const keys = await volumeKeys(world.home, deployment, standing.volumes);
   const online = known.filter(({ isOnline }) => isOnline);
   if (deployment.requires === 'attested') progress.say('asking the TPMs of nodes');
   const placement = await placeByClass({
@@ -120,17 +135,24 @@ async function planDeployment(world: World, question: PlanQuestion): Promise<Pla
         apart: deployment.apart,
         candidates: nodes.map((node) => candidateOf(node, standing)),
         stay: standing.placement,
+        pinned: pinnedBy(deployment.containers, standing.volumes),
       }),
   });
-  return { deployment, placement, standing, ...compile(question, { placement, standing, online }) };
+  const compiled = compile(question, { placement, standing, online, keys });
+  refuseLoss(standing.volumes, compiled.contracts, question.erase);
+  return { deployment, placement, standing, ...compiled };
 }
 
-type Ground = Pick<Plan, 'placement' | 'standing'> & { readonly online: readonly KnownNode[] };
+type Ground = Pick<Plan, 'placement' | 'standing'> & {
+  readonly online: readonly KnownNode[];
+  /** Of volumes. */
+  readonly keys: ReadonlyMap<string, Uint8Array>;
+};
 
 /** What is to be signed, and what goes beside it, sealed. */
 function compile(question: PlanQuestion, ground: Ground): Pick<Plan, 'contracts' | 'bodies'> {
   const { deployment, values, self, nowMs } = question;
-  const { placement, standing, online } = ground;
+  const { placement, standing, online, keys } = ground;
   const nodes = nodesOf(placement);
   const byChance = (lengthBytes: number): ReadonlyMap<string, string> =>
     new Map(nodes.map((node) => [node, toHex(randomBytes(lengthBytes))]));
@@ -140,6 +162,7 @@ function compile(question: PlanQuestion, ground: Ground): Pick<Plan, 'contracts'
     deployment,
     placement,
     values,
+    volumeKeys: keys,
     sealingKeys: new Map(online.map(({ identity }) => [identity.id, identity.sealingKey])),
     sealerSecret: self.keys.sealing.secretKey,
     salts: byChance(32),
@@ -160,11 +183,12 @@ function compile(question: PlanQuestion, ground: Ground): Pick<Plan, 'contracts'
 /** What the deployment holds of a node already is free for its own next version. */
 function candidateOf({ identity, offer, used }: KnownNode, standing: Standing) {
   const own = standing.reserved.get(identity.id);
-  const { cru, mruBytes, sruBytes } = offer.capacity;
+  const { cru, mruBytes, sruBytes, hruBytes } = offer.capacity;
   const free = {
     cpuMillis: cru * 1000 - used.cpuMillis + (own?.cpuMillis ?? 0),
     memoryBytes: mruBytes - used.memoryBytes + (own?.memoryBytes ?? 0),
     ssdBytes: sruBytes - used.ssdBytes + (own?.ssdBytes ?? 0),
+    hddBytes: hruBytes - used.hddBytes + (own?.hddBytes ?? 0),
   };
   return { node: identity.id, free };
 }

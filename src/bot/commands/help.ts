@@ -34,9 +34,42 @@ export const FARM_TOKEN = `
 Examples:
   $ zos farm token --count 8 --out tokens/
   $ zos farm token --valid 1h --take-blank-disks --out tokens/
+  $ zos farm token --network barn.yaml --out tokens/
 
 Give one file to the boot media of each node. A token works once, for your farm only, and not after
 its time. Without --take-blank-disks a node writes to no disk and keeps everything in memory.
+
+A network file names cards by their MAC address; cards that no file names ask DHCP and IPv6 routers:
+  uplinks:
+    - macs: [52:54:00:00:00:01, 52:54:00:00:00:02]   # several are bundled by LACP
+      vlan: 40                                       # may be left out
+      mtuBytes: 9000                                 # may be left out
+      addresses: [192.0.2.7/24, 2001:db8::7/64]      # or: automatic
+      gateways: [192.0.2.1, 2001:db8::1]
+  nameServers: [192.0.2.53]
+  proxy: http://192.0.2.80:3128                      # where nothing else can be reached
+`;
+
+export const FARM_APPROVE = `
+Examples:
+  $ zos farm approve 3f2a91c07be4d85516f0
+  $ zos farm approve 3f2a91c07be4d85516f0 --farm green
+
+For a machine whose boot media carry no join token: its screen waits, with its id and a QR code of
+the page that shows it. Compare the id on the screen before you approve it. It goes on the record.
+`;
+
+export const NODES_ASK = `
+Examples:
+  $ zos node ask 3f2a91 links
+  $ zos node ask 3f2a91 reach directory.example.org:443
+  $ zos node ask 3f2a91 name directory.example.org
+  $ zos node ask 3f2a91 route 10.1.2.3
+  $ zos node ask 3f2a91 packets
+
+clock, disks, kernel-log, links, name, packets (64 headers or ten seconds), reach and route: this is
+all that can be asked, by nobody but the farmer. The node fetches the question, and only you can
+read its answer. What tenants do is not shown: no tunnel's packets, no program of theirs.
 `;
 
 export const FARM_TERMS = `
@@ -48,6 +81,17 @@ Examples:
 Your nodes check your signature, put the prices in their offers, and sign those: no directory can
 change a price. A new price is for contracts from then on; what was agreed to before stays. What you
 do not name stays as you signed it last; until you sign a price, capacity is free.
+`;
+
+export const FARM_DISK = `
+Examples:
+  $ zos nodes show 3f0a                         its disks, with their serial numbers
+  $ zos farm disk take 3f0a S4EWNX0N123456
+  $ zos farm disk wipe 3f0a S4EWNX0N123456
+
+You sign for one disk of one node. The node does it once, and never by a disk's place or name: two
+disks with the same serial number are left alone. Take is for a disk that is blank from end to end
+as far as the node looks; a disk that holds anything needs wipe. A disk in use is never touched.
 `;
 
 export const FARM_UPDATES = `
@@ -74,6 +118,16 @@ Examples:
 that found the release bad tries it once more.
 `;
 
+export const FARM_POWER = `
+Examples:
+  $ zos farm sleep 5f3a
+  $ zos farm wake 5f3a
+
+A node sleeps only without contracts, only when a network card of its own can wake it, and only when
+another node of the farm is awake to call it. Both obey your signature and nobody else's. The time
+that it slept counts neither for its uptime nor against it.
+`;
+
 export const VERIFY_NODE = `
 Example:
   $ zos verify node 5f3a
@@ -88,6 +142,22 @@ Exit codes:
   ${CLASS_EXIT.verified}   verified, by its own word: Secure Boot is on
   ${CLASS_EXIT['loader-verified']}   loader-verified, by its own word
   ${CLASS_EXIT.unverified}   unverified
+`;
+
+export const NODES_SHOW = `
+Example:
+  $ zos nodes show 5f3a
+
+What is wrong comes first, in the node's own signed words, each with what to do about it.
+`;
+
+export const NODES_EXPLAIN = `
+Examples:
+  $ zos node explain hello
+  $ zos node explain 5f3a --graph mermaid
+
+The node answers sealed to whoever asks: a tenant learns of its own contracts only, and the farmer
+whose boot media the node has learns of the whole node, without the names that tenants gave.
 `;
 
 export const NODES = `
@@ -133,8 +203,16 @@ Secrets are named once and sealed to the nodes that need them; nobody between se
       secrets: [password]                  # the file /run/secrets/password
       secretEnv: { PASSWORD: password }    # a variable
 
+Volumes are disks of their own, encrypted under a key that is made here and sealed to their node:
+  volumes:
+    data: { size: 10GiB }                  # class: ssd | hdd, format: ext4 | xfs | btrfs | raw
+  containers:
+    web:
+      volumes: { data: /run/data }         # a folder of the image, or below /run or /tmp
+
 Containers of one network find each other by name. Deploying the same name again changes what runs:
-containers stay on their nodes where they can, and only what changed is replaced.
+containers stay on their nodes where they can, and only what changed is replaced. Volumes stay where
+they are and can grow; none is erased unless it is named with --erase.
 The editor completes the file with the schema of \`zos schema\`.
 `;
 

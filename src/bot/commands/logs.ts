@@ -1,19 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openAnswer, questionId } from '../../contract/question.ts';
-import { signQuestion } from '../../contract/sign.ts';
 import { toHex } from '../../lib/bytes.ts';
 import { SECOND_MS } from '../../lib/units.ts';
+import { askNode } from '../questions/ask.ts';
 import { findDeployment } from '../deployments.ts';
 import { nearest } from '../deployment/suggest.ts';
 import { BotError } from '../errors.ts';
 import { type Books, type Grid, openBooks, openGrid } from '../grid.ts';
 import { readSelf, type Self } from '../store.ts';
-import { openProgress, plain } from '../terminal.ts';
+import { plain } from '../terminal.ts';
 import { answer, type World } from '../world.ts';
 
-const ANSWER_WAIT_MS = 60 * SECOND_MS;
-const ASK_EVERY_MS = 300;
 const FOLLOW_EVERY_MS = 2 * SECOND_MS;
 
 export type LogsWish = { readonly wanted: string; readonly isFollowed: boolean };
@@ -91,38 +88,10 @@ const ANCHOR_LENGTH = 1024;
 
 async function ask(asker: Asker): Promise<string> {
   const { world, grid, self, books, contract, node, workload } = asker;
-  using progress = openProgress(world.terminal, world.nowMs, `asking the node of ${workload}`);
-  const identity = await books.identityOf(node);
-  const question = signQuestion(
-    {
-      grid: grid.name,
-      ask: 'logs',
-      contract,
-      node,
-      tenant: self.identity.id,
-      workload,
-      nonce: toHex(randomBytes(16)),
-      atMs: world.nowMs(),
-    },
-    self.keys.signing,
-  );
-  const startedMs = world.nowMs();
-  await grid.client.askQuestion({ question, tenant: self.document });
-  const id = questionId(question);
-  for (;;) {
-    const envelope = await grid.client.answer(id);
-    if (envelope !== null) {
-      const expected = { node: identity, grid: grid.name, question: id };
-      const bytes = openAnswer(envelope, expected, self.keys.sealing.secretKey);
-      return new TextDecoder().decode(bytes);
-    }
-    progress.say(`waiting for the answer of ${workload}'s node`);
-    if (world.nowMs() - startedMs > ANSWER_WAIT_MS) {
-      const sentence = `The node of ${workload} has not answered; see \`zos nodes\`.`;
-      throw new BotError('TOO_SLOW', sentence);
-    }
-    await sleep(ASK_EVERY_MS, undefined, { signal: world.signal });
-  }
+  const nonce = toHex(randomBytes(16));
+  const question = { ask: 'logs', contract, node, workload, nonce } as const;
+  const bytes = await askNode({ world, grid, self, books }, question, `${workload}'s node`);
+  return new TextDecoder().decode(bytes);
 }
 
 /** Nothing that a container prints moves the cursor or changes the colours of this screen. */

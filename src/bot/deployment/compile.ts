@@ -3,6 +3,7 @@ import type { Container } from '../../container/spec.ts';
 import { type Contract, neededResources, type Workload } from '../../contract/spec.ts';
 import { MINUTE_MS } from '../../lib/units.ts';
 import { containerAddress, znetIdOf } from '../../znet/address.ts';
+import type { VolumeWish } from '../volumes/spec.ts';
 import type { Placement } from './plan.ts';
 import type { ContainerWish, Deployment } from './spec.ts';
 
@@ -68,6 +69,7 @@ function contractFor(node: string, question: CompileQuestion): Contract {
   const networks = new Set(here.flatMap(({ network }) => network ?? []));
   const workloads: Workload[] = [
     ...[...networks].sort().map((network) => znetOf(network, node, question)),
+    ...here.flatMap(({ volumes }) => volumes.map(volumeOf)),
     ...here.map((wish) => containerOf(wish, question)),
   ];
   const before = held.get(node);
@@ -89,6 +91,10 @@ function contractFor(node: string, question: CompileQuestion): Contract {
     body: question.bodies.get(node) ?? null,
     workloads,
   };
+}
+
+function volumeOf({ path: _path, ...volume }: VolumeWish): Workload {
+  return { kind: 'volume', ...volume };
 }
 
 function znetOf(network: string, node: string, question: CompileQuestion): Workload {
@@ -121,5 +127,8 @@ function containerOf(wish: ContainerWish, question: CompileQuestion): Container 
     pidsMax: PIDS_MAX,
     znet: wish.network === null ? null : znetName(deployment.name, wish.network),
     hosts: others.map((other) => ({ name: other.name, address: addressOf(other, question) ?? '' })),
+    ...(wish.volumes.length === 0
+      ? {}
+      : { volumes: wish.volumes.map(({ name, path }) => ({ volume: name, path })) }),
   };
 }

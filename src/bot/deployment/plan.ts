@@ -6,6 +6,7 @@ import {
   shortfall,
 } from '../../capacity/spec.ts';
 import { formatBytes } from '../../lib/units.ts';
+import { volumeBytes } from '../../volume/spec.ts';
 import { BotError } from '../errors.ts';
 import type { ContainerWish } from './spec.ts';
 
@@ -22,6 +23,8 @@ export type PlacementQuestion = {
   readonly candidates: readonly Candidate[];
   /** Where containers of this name run now; they stay there while that is possible. */
   readonly stay: Placement;
+  /** Where containers have to be, because their volumes are there. */
+  readonly pinned?: Placement;
 };
 
 /**
@@ -48,8 +51,12 @@ export function planPlacement(question: PlacementQuestion): Placement {
 }
 
 /** What one container takes of its node. */
-export function needsOf({ cpuMillis, memoryBytes, image }: ContainerWish): Resources {
-  return { cpuMillis, memoryBytes, ssdBytes: image.lengthBytes };
+export function needsOf({ cpuMillis, memoryBytes, image, volumes }: ContainerWish): Resources {
+  const own = { cpuMillis, memoryBytes, ssdBytes: image.lengthBytes, hddBytes: 0 };
+  return volumes.reduce(
+    (sum, volume) => addResources(sum, { ...NO_RESOURCES, ...volumeBytes(volume) }),
+    own,
+  );
 }
 
 function inOrder(containers: readonly ContainerWish[]): ContainerWish[] {
@@ -68,7 +75,11 @@ function allowedNodes(
   const taken = question.apart.includes(wish.name)
     ? question.apart.map((name) => placement.get(name))
     : [];
-  const named = question.candidates.filter(({ node }) => node.startsWith(wish.node ?? ''));
+  const pinned = question.pinned?.get(wish.name);
+  const named = question.candidates.filter(
+    ({ node }) => node.startsWith(wish.node ?? '') && (pinned === undefined || node === pinned),
+  );
+  if (pinned !== undefined && named.length === 0) throw dataElsewhere(wish, pinned);
   if (wish.node !== null && named.length !== 1) throw unclearNode(wish.name, wish.node, named);
   const allowed = named.filter(({ node }) => !taken.includes(node));
   if (allowed.length === 0) {
@@ -83,6 +94,14 @@ function allowedNodes(
   return allowed.toSorted((a, b) => Number(b.node === stays) - Number(a.node === stays));
 }
 
+function dataElsewhere({ name }: ContainerWish, node: string): BotError {
+  return new BotError(
+    'NO_ROOM',
+    `container ${name} has its volumes on node ${node.slice(0, 10)}, which is not online or not ` +
+      'the one that is named; wait for it, or give the volumes other names to begin anew.',
+  );
+}
+
 function unclearNode(name: string, prefix: string, found: readonly Candidate[]): BotError {
   const problem =
     found.length === 0
@@ -95,6 +114,7 @@ const DIMENSIONS = [
   { key: 'memoryBytes', of: ' of memory', amount: formatBytes },
   { key: 'cpuMillis', of: '', amount: (millis: number) => `${millis / 1000} processors` },
   { key: 'ssdBytes', of: ' of storage', amount: formatBytes },
+  { key: 'hddBytes', of: ' of rotating storage', amount: formatBytes },
 ] as const;
 
 function noRoom(wish: ContainerWish, left: readonly Candidate[]): BotError {
@@ -110,7 +130,9 @@ function noRoom(wish: ContainerWish, left: readonly Candidate[]): BotError {
       { facts: { container: wish.name, needs, most } },
     );
   }
-  const asked = DIMENSIONS.map(({ key, of, amount }) => `${amount(needs[key])}${of}`);
+  const asked = DIMENSIONS.filter(({ key }) => needs[key] > 0).map(
+    ({ key, of, amount }) => `${amount(needs[key])}${of}`,
+  );
   return new BotError(
     'NO_ROOM',
     `container ${wish.name} asks for ${asked.join(', ')}; each is free on some node, but no node ` +
@@ -124,5 +146,6 @@ function minus(free: Resources, used: Resources = NO_RESOURCES): Resources {
     cpuMillis: Math.max(0, free.cpuMillis - used.cpuMillis),
     memoryBytes: Math.max(0, free.memoryBytes - used.memoryBytes),
     ssdBytes: Math.max(0, free.ssdBytes - used.ssdBytes),
+    hddBytes: Math.max(0, free.hddBytes - used.hddBytes),
   };
 }

@@ -1,7 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { encodeBody, SECRET_BYTES_MAX, sealSecret, secretKey } from '../../contract/checks/body.ts';
+import {
+  encodeBody,
+  SECRET_BYTES_MAX,
+  sealSecret,
+  sealVolumeKey,
+  secretKey,
+  volumeSecretKey,
+} from '../../contract/checks/body.ts';
 import { utf8 } from '../../lib/bytes.ts';
 import { BotError } from '../errors.ts';
 import type { Placement } from './plan.ts';
@@ -76,6 +83,8 @@ export type SealQuestion = {
   readonly grid: string;
   readonly tenant: string;
   readonly values: ReadonlyMap<string, Uint8Array>;
+  /** By volume. */
+  readonly volumeKeys: ReadonlyMap<string, Uint8Array>;
   /** By node id: the key that only that node can open with. */
   readonly sealingKeys: ReadonlyMap<string, Uint8Array>;
   /** Of the tenant: makes the same value the same box again. */
@@ -86,19 +95,26 @@ export type SealQuestion = {
 
 export type SealedBody = ReturnType<typeof encodeBody>;
 
-/** The private body of each node's contract, for the nodes whose containers have secrets. */
+/** The private body of each node's contract, for nodes with secrets of containers, or volumes. */
 export function sealBodies(question: SealQuestion): ReadonlyMap<string, SealedBody> {
   const { deployment, placement, grid, tenant, sealerSecret } = question;
   const boxes = new Map<string, Record<string, string>>();
-  for (const { name: container, secrets } of deployment.containers) {
+  for (const { name: container, secrets, volumes } of deployment.containers) {
     const node = placement.get(container) ?? '';
     const recipientKey = question.sealingKeys.get(node);
     if (recipientKey === undefined) continue;
+    const put = (key: string, sealed: string): void => {
+      boxes.set(node, { ...boxes.get(node), [key]: sealed });
+    };
     for (const { name } of secrets) {
       const place = { grid, tenant, node, container, name };
       const value = question.values.get(name) ?? new Uint8Array();
-      const sealed = sealSecret({ ...place, recipientKey, value, sealerSecret });
-      boxes.set(node, { ...boxes.get(node), [secretKey(place)]: sealed });
+      put(secretKey(place), sealSecret({ ...place, recipientKey, value, sealerSecret }));
+    }
+    for (const { name } of volumes) {
+      const place = { grid, tenant, node, name };
+      const value = question.volumeKeys.get(name) ?? new Uint8Array();
+      put(volumeSecretKey(name), sealVolumeKey({ ...place, recipientKey, value, sealerSecret }));
     }
   }
   return new Map(

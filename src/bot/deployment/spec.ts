@@ -3,6 +3,13 @@ import { NODE_CLASSES, type NodeClass } from '../../capacity/spec.ts';
 import { MEMORY_BYTES_MIN, SECRETS_MAX } from '../../container/spec.ts';
 import { DAY_MS, GiB, MINUTE_MS } from '../../lib/units.ts';
 import { labelSchema, type NamedFile, namedFileSchema } from '../../lib/names.ts';
+import {
+  volumeContradictions,
+  volumeMountsFileSchema,
+  volumesFileSchema,
+  volumesOf,
+  type VolumeWish,
+} from '../volumes/spec.ts';
 import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from './units.ts';
 
 const MEMORY_BYTES_MAX = 4096 * GiB;
@@ -73,6 +80,7 @@ const containerFileSchema = z.strictObject({
     .max(SECRETS_MAX)
     .optional()
     .describe('Secrets that it finds as files, /run/secrets/NAME, for its own user alone.'),
+  volumes: volumeMountsFileSchema,
   cpu: z
     .number()
     .min(0.01)
@@ -117,6 +125,7 @@ export const deploymentFileSchema = z
       .record(labelSchema, secretFileSchema)
       .optional()
       .describe('Values that are sealed here, to the nodes that need them, and opened there.'),
+    volumes: volumesFileSchema,
     containers: z
       .record(labelSchema, containerFileSchema)
       .describe('What runs; a name here is the host name in its network.'),
@@ -147,6 +156,7 @@ export type ContainerWish = {
   readonly node: string | null;
   readonly uid: number;
   readonly secrets: { readonly name: string; readonly env: string | null }[];
+  readonly volumes: readonly VolumeWish[];
 };
 
 /** What a tenant wishes for, over however many nodes. */
@@ -179,6 +189,7 @@ export function deploymentOf(file: DeploymentFile): Deployment {
       network: container.network ?? null,
       node: container.node ?? null,
       uid: container.uid ?? 65534,
+      volumes: volumesOf(container.volumes, file.volumes),
       secrets: [
         ...(container.secrets ?? []).map((secret) => ({ name: secret, env: null })),
         ...Object.entries(container.secretEnv ?? {}).map(([env, secret]) => ({
@@ -213,6 +224,7 @@ function* contradictions(file: DeploymentFile): Generator<Contradiction> {
     yield { path: ['containers', name, 'network'], message };
   }
   yield* secretContradictions(file);
+  yield* volumeContradictions(file);
   for (const [index, name] of (file.apart ?? []).entries()) {
     if (!names.includes(name)) {
       yield { path: ['apart', index], message: `there is no container "${name}"` };

@@ -7,6 +7,7 @@ import { type Farm, farmSchema, type JoinToken, joinTokenSchema } from '../../id
 import { sha256Hex, toHex } from '../../lib/bytes.ts';
 import { untrustedPayload } from '../../identity/envelope.ts';
 import { BotError } from '../errors.ts';
+import { signNetwork } from './network.ts';
 import { openGrid } from '../grid.ts';
 import { readConfig, readFarms, readSelf, type SavedFarm, writeFarm } from '../store.ts';
 import { answer, type World } from '../world.ts';
@@ -37,6 +38,8 @@ export type TokenWish = {
   readonly count: number;
   readonly validMs: number;
   readonly takeBlankDisks: boolean;
+  /** A file that says how these nodes reach out; by themselves without one. */
+  readonly network: string | undefined;
   readonly folder: string | undefined;
 };
 
@@ -45,6 +48,7 @@ export type JoinFile = {
   readonly grid: string;
   readonly token: Envelope;
   readonly farmer: IdentityBundle;
+  readonly network?: Envelope;
 };
 
 /** `zos farm token`: signs single-use join tokens; needs no directory. */
@@ -52,6 +56,8 @@ export async function makeTokens(world: World, wish: TokenWish): Promise<void> {
   const self = await readSelf(world.home);
   const farm = chooseFarm(await readFarms(world.home), wish.farm);
   const grid = (await readConfig(world.home)).directory?.grid ?? '';
+  const signedNetwork =
+    wish.network === undefined ? {} : { network: await signNetwork(wish.network, self, grid) };
   const files = Array.from({ length: wish.count }, (): JoinFile => {
     const token: JoinToken = {
       grid,
@@ -62,7 +68,7 @@ export async function makeTokens(world: World, wish: TokenWish): Promise<void> {
       takeBlankDisks: wish.takeBlankDisks,
     };
     const signed = signEnvelope('join-token', joinTokenSchema.parse(token), self.keys.signing);
-    return { grid, token: signed, farmer: self.document };
+    return { grid, token: signed, farmer: self.document, ...signedNetwork };
   });
   if (wish.folder === undefined) {
     answer(world, files, files.map((file) => `${JSON.stringify(file)}\n`).join(''));

@@ -3,7 +3,10 @@ import { HOUR_MS } from '../../lib/units.ts';
 import * as help from '../commands/help.ts';
 import { parseDuration } from '../deployment/units.ts';
 import type { World } from '../world.ts';
+import { approveNode } from './approve.ts';
+import { consentToDisk } from './disk.ts';
 import { createFarm, makeTokens } from './farm.ts';
+import { sleepNode, wakeNode } from './power.ts';
 import { resumeRollout, stopRollout } from './rollout.ts';
 import { farmTerms, type TermsWish } from './terms.ts';
 import { farmUpdates } from './updates.ts';
@@ -29,6 +32,7 @@ export function addFarm(program: Command, world: () => World): void {
     .option('--out <dir>', 'write a file each there; without it they are printed')
     .option('--farm <name>', 'which farm, when you have several')
     .option('--take-blank-disks', 'let the node use disks that are wholly blank, and no others')
+    .option('--network <file>', 'sign how these nodes reach the network, where DHCP does not do')
     .addHelpText('after', help.FARM_TOKEN)
     .action((options: TokenOptions) =>
       makeTokens(world(), {
@@ -36,11 +40,57 @@ export function addFarm(program: Command, world: () => World): void {
         count: options.count,
         validMs: options.valid,
         takeBlankDisks: options.takeBlankDisks === true,
+        network: options.network,
         folder: options.out,
       }),
     );
+  farm
+    .command('approve')
+    .argument('<node>', 'the digits of its id that its screen shows')
+    .description('let a node that waits for its farmer join')
+    .option('--farm <name>', 'which farm, when you have several')
+    .addHelpText('after', help.FARM_APPROVE)
+    .action((node: string, options: { farm?: string }) =>
+      approveNode(world(), { node, farm: options.farm }),
+    );
   addTerms(farm, world);
+  addPower(farm, world);
   addUpdates(farm, world);
+  addDisk(farm, world);
+}
+
+function addDisk(farm: Command, world: () => World): void {
+  const disk = farm.command('disk').description('let a node have a disk, by its serial number');
+  for (const [what, description] of [
+    ['take', 'let a node use a disk that is wholly blank'],
+    ['wipe', 'let a node wipe a disk, whatever is on it, and use it'],
+  ] as const) {
+    disk
+      .command(what)
+      .argument('<node>', 'the first digits of its id')
+      .argument('<serial>', 'the serial number of the disk')
+      .description(description)
+      .option('--farm <name>', 'which farm, when you have several')
+      .addHelpText('after', help.FARM_DISK)
+      .action((node: string, serial: string, options: { farm?: string }) =>
+        consentToDisk(world(), { do: what, node, serial, farm: options.farm }),
+      );
+  }
+}
+
+function addPower(farm: Command, world: () => World): void {
+  farm
+    .command('sleep')
+    .argument('<node>', 'the first digits of its id')
+    .description('switch an idle node off; a neighbour can wake it')
+    .addHelpText('after', help.FARM_POWER)
+    .action((node: string) => sleepNode(world(), node));
+  farm
+    .command('wake')
+    .argument('<node>', 'the first digits of its id')
+    .description('have a neighbour of a sleeping node call its network cards')
+    .addHelpText('after', help.FARM_POWER)
+    .action((node: string) => wakeNode(world(), node));
 }
 
 function addTerms(farm: Command, world: () => World): void {
@@ -96,6 +146,7 @@ type TokenOptions = {
   out?: string;
   farm?: string;
   takeBlankDisks?: true;
+  network?: string;
 };
 
 function countOf(text: string): number {

@@ -12,7 +12,7 @@ export const meterSchema = z.strictObject({
   cpuMs: count,
   /** Memory as its kernel counts it, one MiB for a second. */
   memoryMibSeconds: count,
-  /** Images on the node's storage, one MiB for a second. */
+  /** Images and volumes on solid-state storage, one MiB for a second; of rotating a sixth. */
   storageMibSeconds: count,
   receivedBytes: count,
   sentBytes: count,
@@ -27,7 +27,7 @@ export type Use = {
   readonly receivedBytes: number;
   readonly sentBytes: number;
   readonly memoryBytes: number;
-  /** Of its image. */
+  /** On solid-state storage; what rotates counts a sixth, as it does in a storage unit. */
   readonly storageBytes: number;
 };
 

@@ -20,7 +20,7 @@ export const bodySchema = z.base64().max(Math.ceil(BODY_BYTES_MAX / 3) * 4);
 const contentSchema = z.strictObject({
   /** By chance, so that the hash in the contract says nothing once the body is erased. */
   salt: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Boxes in base64, by `<container>/<secret>`. */
+  /** Boxes in base64, by `<container>/<secret>`, and by `volume:<name>` the keys of volumes. */
   secrets: z.record(z.string().max(65), z.base64().max(SEALED_LENGTH_MAX)),
 });
 /** What a contract only names by hash: sealed values, beside the record and not on it. */
@@ -62,6 +62,19 @@ export function secretKey({ container, name }: Pick<SecretPlace, 'container' | '
   return `${container}/${name}`;
 }
 
+/** Where the key of a volume belongs. */
+export type VolumeKeyPlace = Omit<SecretPlace, 'container'>;
+
+/** The key of a volume's key in its body; no container has a colon in its name. */
+export function volumeSecretKey(name: string): string {
+  return `volume:${name}`;
+}
+
+/** What a volume's key is sealed for: this tenant's volume of this name on this node, no other. */
+export function volumeBindingOf({ grid, tenant, node, name }: VolumeKeyPlace): string {
+  return sha256Hex(utf8(['zos-volume-key', grid, tenant, node, name].join('\n')));
+}
+
 /** What a secret is sealed for: this tenant's container of this name on this node, no other. */
 export function bindingOf(place: SecretPlace): string {
   const { grid, tenant, node, container, name } = place;
@@ -90,17 +103,26 @@ export function opensWith(sealingSecret: Uint8Array): Opens {
 }
 
 /** What a sealer knows of a secret beside where it belongs. */
-export type SecretWish = SecretPlace & {
+type Sealing = {
   readonly recipientKey: Uint8Array;
   readonly value: Uint8Array;
   readonly sealerSecret: Uint8Array;
 };
+export type SecretWish = SecretPlace & Sealing;
 
 /** A value in a box, in base64, for the one place that it belongs to. */
 export function sealSecret(wish: SecretWish): string {
-  const binding = fromHex(bindingOf(wish)) ?? new Uint8Array();
-  const { recipientKey, value, sealerSecret } = wish;
-  return toBase64(sealBound({ recipientKey, binding, value, sealerSecret }));
+  return sealFor(bindingOf(wish), wish);
+}
+
+/** The key of a volume in a box, likewise. */
+export function sealVolumeKey(wish: VolumeKeyPlace & Sealing): string {
+  return sealFor(volumeBindingOf(wish), wish);
+}
+
+function sealFor(binding: string, { recipientKey, value, sealerSecret }: Sealing): string {
+  const bytes = fromHex(binding) ?? new Uint8Array();
+  return toBase64(sealBound({ recipientKey, binding: bytes, value, sealerSecret }));
 }
 
 /** Whether a box in base64 opens here, for this purpose. */

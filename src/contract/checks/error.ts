@@ -17,4 +17,5 @@ export class ContractError extends ZosError<
   | 'PRICE_OTHER'
   | 'NO_ROOM'
   | 'CLASS_TOO_LOW'
+  | 'VOLUME_CHANGED'
 > {}

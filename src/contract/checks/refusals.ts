@@ -3,7 +3,8 @@ import { isSamePrices, type Prices } from '../../capacity/price.ts';
 import { isShort, type Resources, shortfall } from '../../capacity/spec.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { NodeKnowledge, SignedContract } from '../verify.ts';
-import { bindingOf, BodyError, secretKey } from './body.ts';
+import { bindingOf, BodyError, secretKey, volumeBindingOf, volumeSecretKey } from './body.ts';
+import type { Workload } from '../spec.ts';
 import { ContractError } from './error.ts';
 
 function noRoomSentence(wanted: Resources, used: Resources, total: Resources): string {
@@ -21,6 +22,10 @@ function noRoomSentence(wanted: Resources, used: Resources, total: Resources): s
   if (short.ssdBytes > 0) {
     const free = formatBytes(left(total.ssdBytes, used.ssdBytes));
     asks.push(`${formatBytes(wanted.ssdBytes)} of solid-state storage and ${free} are free`);
+  }
+  if (short.hddBytes > 0) {
+    const free = formatBytes(left(total.hddBytes, used.hddBytes));
+    asks.push(`${formatBytes(wanted.hddBytes)} of rotating storage and ${free} are free`);
   }
   return `It asks for ${asks.join(', for ')}; ask for less or choose another node.`;
 }
@@ -85,26 +90,68 @@ export function refuseLowClass({ requires }: SignedContract, knowledge: NodeKnow
 }
 
 /** Check 15: its private body is here, and what is sealed in it was sealed to this node for it. */
-export function refuseUnreadable(contract: SignedContract, { opens }: NodeKnowledge): void {
+export function refuseUnreadable(
+  contract: SignedContract,
+  { opens, isBodyLate }: NodeKnowledge,
+): void {
   if (contract.body === null) return;
   if (contract.private === null) {
+    if (isBodyLate === true) return;
     throw new BodyError(
       'BODY_MISSING',
       'Its private body is not here: it was held back, or its tenant erased it; sign a new one.',
     );
   }
-  const { grid, tenant, node, workloads } = contract;
-  for (const workload of workloads) {
-    if (workload.kind !== 'container') continue;
-    for (const { name } of workload.secrets) {
-      const place = { grid, tenant, node, container: workload.name, name };
-      const sealed = contract.private.secrets[secretKey(place)];
-      if (sealed !== undefined && opens(sealed, bindingOf(place))) continue;
-      throw new BodyError(
-        'SECRET_FOREIGN',
-        `The secret ${name} of container ${workload.name} is missing, or was sealed to another ` +
-          'node or for another contract; seal it anew.',
+  for (const { what, key, binding } of contract.workloads.flatMap(sealedIn(contract))) {
+    const sealed = contract.private.secrets[key];
+    if (sealed !== undefined && opens(sealed, binding)) continue;
+    throw new BodyError(
+      'SECRET_FOREIGN',
+      `${what} is missing, or was sealed to another node or for another contract; seal it anew.`,
+    );
+  }
+}
+
+type Sealed = { readonly what: string; readonly key: string; readonly binding: string };
+
+function sealedIn(whose: SignedContract): (workload: Workload) => readonly Sealed[] {
+  const { grid, tenant, node } = whose;
+  return (workload) => {
+    const { kind, name } = workload;
+    if (kind === 'volume') {
+      const binding = volumeBindingOf({ grid, tenant, node, name });
+      return [{ what: `The key of volume ${name}`, key: volumeSecretKey(name), binding }];
+    }
+    if (kind === 'znet') return [];
+    return workload.secrets.map((secret) => {
+      const place = { grid, tenant, node, container: name, name: secret.name };
+      const what = `The secret ${secret.name} of container ${name}`;
+      return { what, key: secretKey(place), binding: bindingOf(place) };
+    });
+  };
+}
+
+/** Check 10 for volumes: what holds data is what it was, and never shorter. */
+export function refuseChangedVolumes(
+  { workloads }: SignedContract,
+  held: readonly Workload[] = [],
+): void {
+  for (const volume of workloads) {
+    const before = held.find(({ kind, name }) => kind === volume.kind && name === volume.name);
+    if (volume.kind !== 'volume' || before?.kind !== 'volume') continue;
+    const { name, format, lengthBytes } = volume;
+    if (before.format !== format || before.class !== volume.class) {
+      throw new ContractError(
+        'VOLUME_CHANGED',
+        `Volume ${name} is ${before.format} on ${before.class} and holds data, so it can't be ` +
+          `${format} on ${volume.class}; take another name for that.`,
       );
     }
+    if (lengthBytes >= before.lengthBytes) continue;
+    const [has, wanted] = [before.lengthBytes, lengthBytes].map(formatBytes);
+    throw new ContractError(
+      'VOLUME_CHANGED',
+      `Volume ${name} has ${has} and can't shrink to ${wanted}; ask for as much or for more.`,
+    );
   }
 }

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { verifyTerms } from '../../capacity/farm/terms.ts';
-import { envelopeSchema } from '../../identity/envelope.ts';
-import { capacityQuery, farmAnswer, idAnswer, idParams, nodesAnswer } from '../../sdk/api.ts';
+import { capacityQuery, farmAnswer, idParams, nodesAnswer } from '../../sdk/api.ts';
 import { sampleOf } from './measuring.ts';
-import { type App, type Directory, farmerOf, notFound, REFUSALS, spendOf } from '../routes/app.ts';
+import { type App, type Directory, notFound, REFUSALS } from '../routes/app.ts';
+import { addFarmerWord } from '../routes/farmer-word.ts';
 
 /** Bytes as they are. */
 const sampleAnswer = { 200: z.instanceof(Uint8Array), ...REFUSALS };
@@ -39,25 +39,15 @@ export function addCapacityRoutes(app: App, directory: Directory): void {
     },
   );
 
-  app.post(
-    '/v1/farms/:id/terms',
-    {
-      schema: {
-        tags: ['farms'],
-        params: idParams,
-        body: envelopeSchema,
-        response: { 200: idAnswer, ...REFUSALS },
-      },
+  addFarmerWord(app, directory, {
+    name: 'terms',
+    tag: 'farms',
+    verify: (word, farmer, farm) => verifyTerms(word, farmer, { grid, farm }),
+    put: async (word, document, farm) => {
+      await store.putTerms(word, document);
+      return farm;
     },
-    async ({ params, body }) => {
-      const farm = params.id;
-      const { document, farmer } = await farmerOf(directory, farm);
-      const terms = verifyTerms(body, farmer, { grid, farm });
-      spendOf(directory, farmer.id);
-      await store.putTerms({ value: terms, envelope: body }, document);
-      return { id: farm };
-    },
-  );
+  });
 }
 
 /** What a node fetches to show how fast its line is. */

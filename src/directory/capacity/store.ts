@@ -1,9 +1,11 @@
 import type { Database } from '../database/database.ts';
+import { putConsent } from '../disks/consents.ts';
+import { judgeHeartbeat } from '../disks/leases.ts';
 import { farmOf, putHeartbeat } from '../sql/nodes.ts';
 import type { Store } from '../store.ts';
 import { claimDue, openQuestionOf, putMeasurement } from './measurements.ts';
 import { putTerms } from './terms.ts';
-import { countWindow, openUptime } from './uptime.ts';
+import { countWindow, isAsleep, openUptime } from './uptime.ts';
 import { nodeOf, nodesOf, searchNodes } from './view.ts';
 
 type CapacityStore = Pick<
@@ -14,6 +16,7 @@ type CapacityStore = Pick<
   | 'node'
   | 'nodes'
   | 'putHeartbeat'
+  | 'putConsent'
   | 'putMeasurement'
   | 'claimDue'
   | 'openQuestion'
@@ -35,11 +38,19 @@ export function capacityStore({ read, write, note }: Database): CapacityStore {
     putHeartbeat: async (heartbeat, nowMs) => {
       const { node } = heartbeat.value;
       const isNew = !uptime.isCounted(node, nowMs);
-      await note(function* (transaction) {
+      const standing = await note(function* (transaction) {
+        const judged = yield* judgeHeartbeat(heartbeat.value, nowMs);
+        // What a copy says of itself is not what the node says.
+        if (judged.fencedBecause !== null) return judged;
+        const wasAsleep = isNew && (yield* isAsleep(node));
         yield* putHeartbeat(transaction, heartbeat, nowMs);
-        if (isNew) yield* countWindow(heartbeat.value, nowMs);
+        if (isNew) yield* countWindow(heartbeat.value, { nowMs, wasAsleep });
+        return judged;
       });
-      if (isNew) uptime.setCounted(node, nowMs);
+      if (isNew && standing.fencedBecause === null) uptime.setCounted(node, nowMs);
+      return standing;
     },
+    putConsent: async (consent, farmer, nowMs) =>
+      write((transaction) => putConsent(transaction, consent, { farmer, nowMs })),
   };
 }

@@ -10,14 +10,14 @@ import { run, type Work } from '../database/work.ts';
  * as free; the offer that a contract names is checked by the node itself.
  */
 export function* indexOffer(offer: Offer): Work<void> {
-  const { cpuMillis, memoryBytes, ssdBytes } = resourcesOf(offer.capacity);
+  const { cpuMillis, memoryBytes, ssdBytes, hddBytes } = resourcesOf(offer.capacity);
   const { computeHourMicros, storageHourMicros, networkMicros } = offer.prices;
   yield* run(
     `INSERT INTO capacity (seq, farm, country, class, proven_until_ms, cpu_millis, memory_bytes,
-       ssd_bytes, hdd_bytes, free_cpu_millis, free_memory_bytes, free_ssd_bytes, compute_price,
-       storage_price, network_price, features, online_until_ms)
+       ssd_bytes, hdd_bytes, free_cpu_millis, free_memory_bytes, free_ssd_bytes, free_hdd_bytes,
+       compute_price, storage_price, network_price, features, online_until_ms)
      SELECT seq, NULL, '', :class, 0, :cpuMillis, :memoryBytes, :ssdBytes, :hddBytes, :cpuMillis,
-       :memoryBytes, :ssdBytes, :computePrice, :storagePrice, :networkPrice, :features, 0
+       :memoryBytes, :ssdBytes, :hddBytes, :computePrice, :storagePrice, :networkPrice, :features, 0
      FROM nodes WHERE id = :node
      ON CONFLICT (seq) DO UPDATE SET class = excluded.class, proven_until_ms = 0,
        cpu_millis = excluded.cpu_millis, memory_bytes = excluded.memory_bytes,
@@ -30,7 +30,7 @@ export function* indexOffer(offer: Offer): Work<void> {
       cpuMillis,
       memoryBytes,
       ssdBytes,
-      hddBytes: offer.capacity.hruBytes,
+      hddBytes,
       computePrice: computeHourMicros,
       storagePrice: storageHourMicros,
       networkPrice: networkMicros,
@@ -55,8 +55,10 @@ export function* indexBooked(
   yield* run(
     `UPDATE capacity SET free_cpu_millis = capacity.cpu_millis - b.cpu_millis,
        free_memory_bytes = capacity.memory_bytes - b.memory_bytes,
-       free_ssd_bytes = capacity.ssd_bytes - b.ssd_bytes
-     FROM (SELECT ${sum('cpu_millis')}, ${sum('memory_bytes')}, ${sum('ssd_bytes')}
+       free_ssd_bytes = capacity.ssd_bytes - b.ssd_bytes,
+       free_hdd_bytes = capacity.hdd_bytes - b.hdd_bytes
+     FROM (SELECT ${sum('cpu_millis')}, ${sum('memory_bytes')}, ${sum('ssd_bytes')},
+         ${sum('hdd_bytes')}
        FROM contracts WHERE is_booked = 1 AND node = ${node}) AS b
      WHERE capacity.seq = (SELECT seq FROM nodes WHERE id = ${node})`,
     { id: isNode ? which.node : which.contract },

@@ -7,7 +7,7 @@ import {
 } from '../../capacity/uptime.ts';
 import type { Heartbeat } from '../../contract/receipt.ts';
 import { one, run, type Work } from '../database/work.ts';
-import { numberIn } from '../sql/rows.ts';
+import { jsonIn, numberIn } from '../sql/rows.ts';
 
 /** So many nodes of one process are remembered as counted in their window. */
 const COUNTED_MAX = 1_000_000;
@@ -35,8 +35,23 @@ export function openUptime(): Uptime {
   };
 }
 
+/** Whether a node's last word was that it goes to sleep. */
+export function* isAsleep(node: string): Work<boolean> {
+  const row = yield* one('SELECT payload FROM heartbeats WHERE node = :node', { node });
+  return row !== undefined && (jsonIn(row, 'payload') as Heartbeat).isAsleep === true;
+}
+
+type Counting = {
+  readonly nowMs: number;
+  /** It slept since its last word: that time is neither for it nor against it. */
+  readonly wasAsleep: boolean;
+};
+
 /** Counts the window of a node's sign of life once, and those before that it says it was up in. */
-export function* countWindow({ node, uptimeMs }: Heartbeat, nowMs: number): Work<void> {
+export function* countWindow(
+  { node, uptimeMs }: Heartbeat,
+  { nowMs, wasAsleep }: Counting,
+): Work<void> {
   const window = windowAt(nowMs);
   const row = yield* one(
     `SELECT n.seq, (SELECT MAX(last_window) FROM uptime u WHERE u.seq = n.seq) AS before
@@ -49,14 +64,17 @@ export function* countWindow({ node, uptimeMs }: Heartbeat, nowMs: number): Work
   const seq = numberIn(row, 'seq');
   const day = dayOf(window);
   const said = saidWindows({ window, before, uptimeMs });
-  // Of its very first day, the windows before it came are not counted against it.
+  // Windows before it first came, and those that it slept through, are not counted against it.
+  const slept = wasAsleep && before !== undefined ? window - before - 1 : 0;
+  const early = before === undefined ? yield* countedBefore(window) : slept;
   yield* run(
     `INSERT INTO uptime (seq, day, heard, said, early, last_window)
      VALUES (:seq, :day, 1, :said, :early, :window)
      ON CONFLICT (seq, day) DO UPDATE SET heard = uptime.heard + 1,
-       said = uptime.said + excluded.said, last_window = excluded.last_window
+       said = uptime.said + excluded.said, early = uptime.early + excluded.early,
+       last_window = excluded.last_window
      WHERE excluded.last_window > uptime.last_window`,
-    { seq, day, said, window, early: before === undefined ? yield* countedBefore(window) : 0 },
+    { seq, day, said, window, early },
   );
   yield* run(
     `UPDATE capacity SET online_until_ms = :untilMs,

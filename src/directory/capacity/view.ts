@@ -15,7 +15,9 @@ const UPTIME = `(SELECT CAST(SUM(u.heard) AS BIGINT) FROM uptime u WHERE u.seq =
   (SELECT CAST(SUM(u.said) AS BIGINT) FROM uptime u WHERE u.seq = c.seq) AS said,
   (SELECT CAST(SUM(u.early) AS BIGINT) FROM uptime u WHERE u.seq = c.seq) AS early,
   (SELECT CAST(SUM(d.windows) AS BIGINT) FROM directory_uptime d WHERE d.day >= c.since_day)
-    AS windows`;
+    AS windows,
+  (SELECT MAX(u.last_window) FROM uptime u WHERE u.seq = c.seq) AS last_window,
+  (SELECT MAX(d.last_window) FROM directory_uptime d) AS now_window`;
 
 /** Everything about the nodes of the rows that `picked` names, in one read. */
 function nodesIn(picked: string): string {
@@ -23,7 +25,8 @@ function nodesIn(picked: string): string {
       m.envelope AS measured, m.measurement,
       t.location, c.cpu_millis - c.free_cpu_millis AS used_cpu_millis,
       c.memory_bytes - c.free_memory_bytes AS used_memory_bytes,
-      c.ssd_bytes - c.free_ssd_bytes AS used_ssd_bytes, ${UPTIME}
+      c.ssd_bytes - c.free_ssd_bytes AS used_ssd_bytes,
+      c.hdd_bytes - c.free_hdd_bytes AS used_hdd_bytes, ${UPTIME}
     FROM (${picked}) c JOIN nodes n ON n.seq = c.seq JOIN identities i ON i.id = n.id
     LEFT JOIN heartbeats h ON h.node = n.id LEFT JOIN proofs p ON p.node = n.id
     LEFT JOIN measurements m ON m.node = n.id LEFT JOIN farm_terms t ON t.farm = n.farm
@@ -70,7 +73,7 @@ function conditionsOf(
   if (cpuMillis > 0) add('free_cpu_millis >= :cpuMillis', { cpuMillis });
   if (memoryBytes > 0) add('free_memory_bytes >= :memoryBytes', { memoryBytes });
   if (ssdBytes > 0) add('free_ssd_bytes >= :ssdBytes', { ssdBytes });
-  if (hddBytes > 0) add('hdd_bytes >= :hddBytes', { hddBytes });
+  if (hddBytes > 0) add('free_hdd_bytes >= :hddBytes', { hddBytes });
   if (search.country !== undefined) add('country = :country', { country: search.country });
   if (search.farm !== undefined) {
     add('farm = (SELECT seq FROM farms WHERE id = :farm)', { farm: search.farm });
@@ -108,6 +111,7 @@ function nodeIn(row: Row): NodeAnswer {
       cpuMillis: used('used_cpu_millis'),
       memoryBytes: used('used_memory_bytes'),
       ssdBytes: used('used_ssd_bytes'),
+      hddBytes: used('used_hdd_bytes'),
     },
     proof: proofIn(row),
     uptime: uptimeIn(row),
@@ -129,11 +133,19 @@ function nodeIn(row: Row): NodeAnswer {
   };
 }
 
+/** Windows of a sleep that lasts: it is nobody's fault, and no merit either. */
+function sleptSince(row: Row): number {
+  const isAsleep = row['payload'] !== null && (jsonIn(row, 'payload') as Heartbeat).isAsleep;
+  if (isAsleep !== true || row['now_window'] === null) return 0;
+  return Math.max(0, numberIn(row, 'now_window') - numberIn(row, 'last_window'));
+}
+
 /** Whoever was heard was there, so there are never fewer windows than that. */
 function uptimeIn(row: Row): NodeAnswer['uptime'] {
   if (row['heard'] === null) return null;
   const heard = numberIn(row, 'heard');
-  const counted = row['windows'] === null ? 0 : numberIn(row, 'windows') - numberIn(row, 'early');
+  const due = row['windows'] === null ? 0 : numberIn(row, 'windows') - numberIn(row, 'early');
+  const counted = due - sleptSince(row);
   const windows = Math.max(heard, counted);
   return { heard, said: Math.min(numberIn(row, 'said'), windows - heard), windows };
 }

@@ -32,7 +32,11 @@ const BEGIN_LOCKED: readonly Query[] = [
 /** A PostgreSQL database, shared by any number of directory processes of one grid. */
 export async function openPostgres({ url, grid, recorder }: PostgresOptions): Promise<Database> {
   const me = randomBytes(8).toString('hex');
-  const connect = async (): Promise<Connection> => openConnection({ url, name: 'zos-directory' });
+  let isClosed = false;
+  const connect = async (): Promise<Connection> => {
+    if (isClosed) throw new PostgresError('POSTGRES_GONE', 'This store was closed.');
+    return openConnection({ url, name: 'zos-directory' });
+  };
   await prepare(await started(connect), grid);
   const queryOf = openDialect();
   const listeners: ((nodes: readonly string[] | 'all') => void)[] = [];
@@ -62,6 +66,7 @@ export async function openPostgres({ url, grid, recorder }: PostgresOptions): Pr
     onChange: (listener) => listeners.push(listener),
     lead: async (signal, work) => runLeading(connect, signal, work),
     close: async () => {
+      isClosed = true;
       await Promise.all([writes.close(), notes.close(), readers.close(), ears.close()]);
     },
   };

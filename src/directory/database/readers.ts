@@ -16,6 +16,7 @@ export function openReaders(
   const idle: Connection[] = [];
   const waiting: (() => void)[] = [];
   let busyCount = 0;
+  let isClosed = false;
   const take = async (): Promise<Connection> => {
     // Whoever gives one back hands its place on, so the count stays as it is.
     if (busyCount >= READERS_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
@@ -26,7 +27,8 @@ export function openReaders(
     return connect();
   };
   const giveBack = (connection: Connection | undefined): void => {
-    if (connection?.isOpen() === true) idle.push(connection);
+    if (isClosed) void connection?.close();
+    else if (connection?.isOpen() === true) idle.push(connection);
     const next = waiting.shift();
     if (next === undefined) busyCount -= 1;
     else next();
@@ -44,6 +46,7 @@ export function openReaders(
       }
     },
     close: async () => {
+      isClosed = true;
       await Promise.all(idle.map(async (connection) => connection.close()));
     },
   };

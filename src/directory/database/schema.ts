@@ -1,9 +1,8 @@
 /** Grows by one with every change of the tables below. */
-export const SCHEMA_VERSION = 8;
+export const SCHEMA_VERSION = 9;
 
 /** Envelopes, capacities, heartbeats and lives are JSON; sizes are bytes, times milliseconds. */
-export const SCHEMA = `
-CREATE TABLE grid (name TEXT NOT NULL) STRICT;
+export const SCHEMA = `CREATE TABLE grid (name TEXT NOT NULL) STRICT;
 
 CREATE TABLE record_head (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -31,9 +30,7 @@ CREATE UNIQUE INDEX record_entries_by_digest ON record_entries (digest, payload_
 CREATE UNIQUE INDEX record_entries_by_node ON record_entries (node, seq) WHERE node IS NOT NULL;
 
 CREATE TABLE releases (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  floor TEXT NOT NULL,
-  published TEXT NOT NULL
+  id INTEGER PRIMARY KEY CHECK (id = 1), floor TEXT NOT NULL, published TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE identities (
@@ -53,10 +50,7 @@ CREATE TABLE farms (
   envelope TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE tokens (
-  id TEXT PRIMARY KEY,
-  node TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+CREATE TABLE tokens (id TEXT PRIMARY KEY, node TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE nodes (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -70,7 +64,7 @@ CREATE TABLE nodes (
   class TEXT NOT NULL,
   terms_version INTEGER NOT NULL,
   revision INTEGER NOT NULL DEFAULT 1,
-  record_seq INTEGER NOT NULL DEFAULT 0
+  record_seq INTEGER NOT NULL DEFAULT 0, approval TEXT
 ) STRICT;
 
 CREATE TABLE farm_terms (
@@ -95,6 +89,7 @@ CREATE TABLE capacity (
   free_cpu_millis INTEGER NOT NULL,
   free_memory_bytes INTEGER NOT NULL,
   free_ssd_bytes INTEGER NOT NULL,
+  free_hdd_bytes INTEGER NOT NULL,
   compute_price INTEGER NOT NULL,
   storage_price INTEGER NOT NULL,
   network_price INTEGER NOT NULL,
@@ -106,9 +101,7 @@ CREATE TABLE capacity (
 CREATE INDEX capacity_by_measuring ON capacity (measure_at_ms);
 
 CREATE TABLE measurements (
-  node TEXT PRIMARY KEY,
-  measurement TEXT NOT NULL,
-  envelope TEXT NOT NULL
+  node TEXT PRIMARY KEY, measurement TEXT NOT NULL, envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE uptime (
   seq INTEGER NOT NULL,
@@ -121,18 +114,23 @@ CREATE TABLE uptime (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE directory_uptime (
-  day INTEGER PRIMARY KEY,
-  windows INTEGER NOT NULL,
-  last_window INTEGER NOT NULL
+  day INTEGER PRIMARY KEY, windows INTEGER NOT NULL, last_window INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX capacity_by_farm ON capacity (farm, seq);
 CREATE INDEX capacity_by_country ON capacity (country, seq);
 
-CREATE TABLE proofs (
-  node TEXT PRIMARY KEY,
-  proof TEXT NOT NULL
+CREATE TABLE proofs (node TEXT PRIMARY KEY, proof TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE leases (node TEXT PRIMARY KEY, lease TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE disk_consents (
+  id TEXT PRIMARY KEY,
+  node TEXT NOT NULL,
+  until_ms INTEGER NOT NULL,
+  bundle TEXT NOT NULL,
+  envelope TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX disk_consents_by_node ON disk_consents (node);
 
 CREATE TABLE heartbeats (
   node TEXT PRIMARY KEY,
@@ -180,6 +178,7 @@ CREATE TABLE contracts (
   cpu_millis INTEGER NOT NULL,
   memory_bytes INTEGER NOT NULL,
   ssd_bytes INTEGER NOT NULL,
+  hdd_bytes INTEGER NOT NULL,
   envelopes_bytes INTEGER NOT NULL,
   newest_version INTEGER NOT NULL,
   not_after_ms INTEGER NOT NULL,

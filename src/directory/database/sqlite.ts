@@ -81,7 +81,7 @@ function commit({ file, answer, jobs, recorder }: Commit): Batch {
     file.exec('COMMIT');
     return batch;
   } catch (cause) {
-    if (file.isTransaction) file.exec('ROLLBACK');
+    if (file.isOpen && file.isTransaction) file.exec('ROLLBACK');
     const error = storeFailed(cause);
     return { outcomes: jobs.map((job) => ({ job, error })), touched: [], entries: [] };
   }

@@ -19,7 +19,10 @@ export type Notifier = {
 /** Hands changes to whoever waits in this process; a store may bring in those of others. */
 export function openNotifier(): Notifier {
   const heard = new Map<string, Set<Listener>>();
+  let isClosed = false;
   const listen = (node: string, listener: Listener) => {
+    // A request that was under way when the end came has to end as well.
+    if (isClosed) queueMicrotask(listener.close);
     const others = heard.get(node) ?? new Set();
     heard.set(node, others.add(listener));
     return () => {
@@ -46,6 +49,7 @@ export function openNotifier(): Notifier {
       }
     },
     close: () => {
+      isClosed = true;
       const all = [...heard.values()].flatMap((listeners) => [...listeners]);
       heard.clear();
       for (const listener of all) listener.close();

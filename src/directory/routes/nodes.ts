@@ -3,6 +3,7 @@ import type { IdentityBundle } from '../../identity/bundle.ts';
 import { verifyIdentity } from '../../identity/document.ts';
 import { type Envelope, envelopeSchema } from '../../identity/envelope.ts';
 import { verifyFarm, verifyJoinToken } from '../../identity/farm.ts';
+import { signFence } from '../../contract/health/lease.ts';
 import { verifyHeartbeat } from '../../contract/receipt.ts';
 import {
   farmBody,
@@ -13,14 +14,21 @@ import {
   nodeBody,
   nodesAnswer,
   pageQuery,
-  registrationAnswer,
-  seenAnswer,
 } from '../../sdk/api.ts';
 import { textOf, toBase64 } from '../../lib/bytes.ts';
 import { RefusedError } from '../errors.ts';
-import type { SeenAnswer } from '../../sdk/api.ts';
+import { type SeenAnswer, seenAnswer } from '../../sdk/seen.ts';
+import { type Registered, registeredAnswer, type Registration } from '../../sdk/registration.ts';
 import type { NodeEntry } from '../store.ts';
-import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
+import {
+  type App,
+  claimedNode,
+  type Directory,
+  farmerOf,
+  notFound,
+  REFUSALS,
+  spendOf,
+} from './app.ts';
 
 /** Farms, as their farmers signed them. */
 export function addFarmRoutes(app: App, directory: Directory): void {
@@ -62,7 +70,7 @@ export function addNodeRoutes(app: App, directory: Directory): void {
 
   app.post(
     '/v1/nodes',
-    { schema: { tags, body: nodeBody, response: { 200: registrationAnswer, ...REFUSALS } } },
+    { schema: { tags, body: nodeBody, response: { 200: registeredAnswer, ...REFUSALS } } },
     async ({ body }) => {
       const identity = verifyIdentity(body.identity);
       const offer = verifyOffer(body.offer, identity, grid);
@@ -76,7 +84,7 @@ export function addNodeRoutes(app: App, directory: Directory): void {
         nowMs: nowMs(),
       });
       directory.prover.ask(identity.id);
-      return registration;
+      return { ...registration, ...(await approvalFor(directory, registration)) };
     },
   );
 
@@ -104,11 +112,26 @@ export function addNodeRoutes(app: App, directory: Directory): void {
       const heartbeat = verifyHeartbeat(body, node, grid);
       spendOf(directory, node.id);
       const lastSeenMs = nowMs();
-      await store.putHeartbeat({ value: heartbeat, envelope: body }, lastSeenMs);
+      const told = { value: heartbeat, envelope: body };
+      const { fencedBecause, hasRival } = await store.putHeartbeat(told, lastSeenMs);
       const record = await growthFor(directory, heartbeat.record?.size ?? 0);
-      return { seq: heartbeat.seq, lastSeenMs, record };
+      const seen = { seq: heartbeat.seq, lastSeenMs, record, hasRival };
+      if (fencedBecause === null) return seen;
+      const { bootId } = heartbeat;
+      const fence = { grid, node: node.id, bootId, because: fencedBecause };
+      return { ...seen, fence: signFence(fence, directory.own.keys.signing) };
     },
   );
+}
+
+/** The farmer's word by which a node joined, and the farmer's documents of now. */
+async function approvalFor(
+  directory: Directory,
+  { id, farm }: Registration,
+): Promise<Pick<Registered, 'approval'>> {
+  const word = await directory.store.approval(id);
+  if (word === undefined || farm === null) return {};
+  return { approval: { word, farmer: (await farmerOf(directory, farm)).document } };
 }
 
 type Joining = { readonly token: Envelope | null; readonly farmer: IdentityBundle | null };

@@ -6,7 +6,7 @@ import { SECOND_MS } from '../../lib/units.ts';
 import { formatEntry } from '../../record/entry.ts';
 import { parseTilePath } from '../../record/tile.ts';
 import { formatTlogProof } from '../../record/tlog-proof.ts';
-import { growthAnswer } from '../../sdk/api.ts';
+import { growthAnswer } from '../../sdk/seen.ts';
 import { RefusedError } from '../errors.ts';
 import type { Published } from '../record/head.ts';
 import { type App, type Directory, notFound, REFUSALS } from './app.ts';

@@ -1,41 +1,24 @@
 import { envelopeSchema } from '../../identity/envelope.ts';
 import { RolloutError } from '../../rollout/spec.ts';
 import { signTurnAnswer, verifyTurnWish, verifyUpdatePolicy } from '../../rollout/verify.ts';
-import { idAnswer, idParams, updatesAnswer } from '../../sdk/api.ts';
-import {
-  type App,
-  claimedNode,
-  type Directory,
-  farmerOf,
-  notFound,
-  REFUSALS,
-  spendOf,
-} from './app.ts';
+import { idParams, updatesAnswer } from '../../sdk/api.ts';
+import { type App, claimedNode, type Directory, notFound, REFUSALS, spendOf } from './app.ts';
+import { addFarmerWord } from './farmer-word.ts';
 
 /** How farms are updated: their farmers' word, and whose turn it is. */
 export function addRolloutRoutes(app: App, directory: Directory): void {
   const { grid, own, store, nowMs } = directory;
   const tags = ['updates'];
 
-  app.post(
-    '/v1/farms/:id/policy',
-    {
-      schema: {
-        tags,
-        params: idParams,
-        body: envelopeSchema,
-        response: { 200: idAnswer, ...REFUSALS },
-      },
+  addFarmerWord(app, directory, {
+    name: 'policy',
+    tag: 'updates',
+    verify: (word, farmer, farm) => verifyUpdatePolicy(word, farmer, { grid, farm }),
+    put: async (word, document, farm) => {
+      await store.putUpdatePolicy(word, document);
+      return farm;
     },
-    async ({ params, body }) => {
-      const farm = params.id;
-      const { document, farmer } = await farmerOf(directory, farm);
-      const policy = verifyUpdatePolicy(body, farmer, { grid, farm });
-      spendOf(directory, farmer.id);
-      await store.putUpdatePolicy({ value: policy, envelope: body }, document);
-      return { id: farm };
-    },
-  );
+  });
 
   app.get(
     '/v1/farms/:id/updates',

@@ -138,9 +138,10 @@ function* insertContract(contract: SignedContract, life: Life): Work<void> {
   const columns = columnsOf(contract, life);
   yield* run(
     `INSERT INTO contracts (id, tenant, node, is_live, is_booked, state, life, held, pending,
-       cpu_millis, memory_bytes, ssd_bytes, envelopes_bytes, due_ms, newest_version, not_after_ms)
+       cpu_millis, memory_bytes, ssd_bytes, hdd_bytes, envelopes_bytes, due_ms, newest_version,
+       not_after_ms)
      VALUES (:id, :tenant, :node, :isLive, :isBooked, :state, :life, :held, :pending,
-       :cpuMillis, :memoryBytes, :ssdBytes, :envelopesBytes, :dueMs, :newest, :end)`,
+       :cpuMillis, :memoryBytes, :ssdBytes, :hddBytes, :envelopesBytes, :dueMs, :newest, :end)`,
     { tenant, node, ...columns },
   );
   yield* indexBooked({ contract: columns.id });
@@ -151,7 +152,8 @@ export function* saveLife(contract: { readonly id: string }, life: Life): Work<v
   yield* run(
     `UPDATE contracts SET is_live = :isLive, is_booked = :isBooked, state = :state, life = :life,
        held = :held, pending = :pending, cpu_millis = :cpuMillis, memory_bytes = :memoryBytes,
-       ssd_bytes = :ssdBytes, envelopes_bytes = :envelopesBytes, due_ms = :dueMs,
+       ssd_bytes = :ssdBytes, hdd_bytes = :hddBytes, envelopes_bytes = :envelopesBytes,
+       due_ms = :dueMs,
        newest_version = CASE WHEN newest_version > :newest THEN newest_version ELSE :newest END,
        not_after_ms = CASE WHEN not_after_ms > :end THEN not_after_ms ELSE :end END
      WHERE id = :id`,
@@ -174,6 +176,7 @@ function columnsOf({ id }: { readonly id: string }, life: Life) {
     cpuMillis: booked.cpuMillis,
     memoryBytes: booked.memoryBytes,
     ssdBytes: booked.ssdBytes,
+    hddBytes: booked.hddBytes,
     envelopesBytes: versions.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
     dueMs: dueMs(life),
     newest: Math.max(0, ...versions.map(({ version }) => version)),

@@ -1,7 +1,8 @@
 import type { Offer } from '../../capacity/spec.ts';
 import type { Heartbeat } from '../../contract/receipt.ts';
 import { type Farm, FarmError, type Named } from '../../identity/farm.ts';
-import type { FarmAnswer, Registration } from '../../sdk/api.ts';
+import type { FarmAnswer } from '../../sdk/api.ts';
+import type { Registration } from '../../sdk/registration.ts';
 import { RefusedError } from '../errors.ts';
 import { followTurns } from '../rollout/turns.ts';
 import type { Carried, NodeEntry, Page, PageOf } from '../store.ts';

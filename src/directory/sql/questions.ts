@@ -32,7 +32,9 @@ type Entry = {
 export function* ask(transaction: Transaction, { question, asker, nowMs }: Entry): Work<void> {
   const { id, node, tenant } = question.value;
   const [, known, open] = yield* abreast(
-    question.value.ask === 'logs' ? refuseStranger(question.value) : refuseUnknown(node),
+    'contract' in question.value && question.value.contract !== null
+      ? refuseStranger(question.value, question.value.contract)
+      : refuseUnknown(node),
     one('SELECT 1 FROM questions WHERE id = :id', { id }),
     openQuestions(question.value, nowMs),
     refuseOld(question.value.signers, nowMs),
@@ -60,11 +62,7 @@ function* refuseUnknown(node: string): Work<void> {
   throw new RefusedError('NODE_UNKNOWN', 'No such node has registered; see who has.');
 }
 
-function* refuseStranger({
-  contract,
-  node,
-  tenant,
-}: Extract<AskedQuestion, { ask: 'logs' }>): Work<void> {
+function* refuseStranger({ node, tenant }: AskedQuestion, contract: string): Work<void> {
   const row = yield* contractRow(contract);
   if (row === undefined || row['node'] !== node) {
     throw new ContractError('CONTRACT_UNKNOWN', 'No such contract is on that node.');

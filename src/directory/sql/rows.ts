@@ -44,7 +44,9 @@ export function envelopeOf(row: Row | undefined, column = 'envelope'): Envelope 
 export function* bookedIn(where: string, values: Values): Work<Resources> {
   const sum = (column: string): string =>
     `COALESCE(SUM(CAST(${column} AS DOUBLE PRECISION)), 0) AS ${column}`;
-  const columns = ['cpu_millis', 'memory_bytes', 'ssd_bytes'].map((column) => sum(column));
+  const columns = ['cpu_millis', 'memory_bytes', 'ssd_bytes', 'hdd_bytes'].map((column) =>
+    sum(column),
+  );
   const row = yield* one(
     `SELECT ${columns.join(', ')} FROM contracts WHERE is_booked = 1 AND ${where}`,
     values,
@@ -54,6 +56,7 @@ export function* bookedIn(where: string, values: Values): Work<Resources> {
     cpuMillis: Math.min(booked.cpuMillis, Number.MAX_SAFE_INTEGER),
     memoryBytes: Math.min(booked.memoryBytes, Number.MAX_SAFE_INTEGER),
     ssdBytes: Math.min(booked.ssdBytes, Number.MAX_SAFE_INTEGER),
+    hddBytes: Math.min(booked.hddBytes, Number.MAX_SAFE_INTEGER),
   };
 }
 
@@ -89,12 +92,13 @@ export function* crowdOn({
   };
 }
 
-/** The three columns of what a contract has booked. */
+/** The four columns of what a contract has booked. */
 export function resourcesIn(row: Row): Resources {
   return {
     cpuMillis: numberIn(row, 'cpu_millis'),
     memoryBytes: numberIn(row, 'memory_bytes'),
     ssdBytes: numberIn(row, 'ssd_bytes'),
+    hddBytes: numberIn(row, 'hdd_bytes'),
   };
 }
 

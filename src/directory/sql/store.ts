@@ -1,3 +1,4 @@
+import { approvalStore } from '../approval/store.ts';
 import { putProof } from '../attestation/proofs.ts';
 import { capacityStore } from '../capacity/store.ts';
 import { countOwnWindow } from '../capacity/uptime.ts';
@@ -42,6 +43,7 @@ export function openStore(database: Database, record: Pick<DirectoryRecord, 'pro
     takeTurn: async (wish, nowMs) => write(() => takeTurn(wish, nowMs)),
     updates: async (farm) => read(updatesOf(farm)),
     registerNode: async (entry) => write((transaction) => registerNode(transaction, entry)),
+    ...approvalStore({ read, write }),
     putProof: async (node, proof) => note(() => putProof(node, proof)),
     admitContract: async (entry) => write((transaction) => admitContract(transaction, entry)),
     contract: async (id) => read(contractOf(id)),

@@ -3,6 +3,7 @@ import { PASSED_MAX, type Wants } from '../../contract/wants.ts';
 import { payloadTypeOf } from '../../identity/envelope.ts';
 import { KiB, MiB } from '../../lib/units.ts';
 import { abreast, all, one, type Row, type Work } from '../database/work.ts';
+import { consentsFor } from '../disks/consents.ts';
 import { carriedTermsOf } from '../capacity/terms.ts';
 import { entryIn, publishedHead } from '../record/head.ts';
 import type { Place, PlacedWants } from '../record/proofs.ts';
@@ -30,7 +31,7 @@ export function* wantsOf(node: string, nowMs: number): Work<PlacedWants | undefi
     revisionOf(node),
     publishedHead(),
     seenSeqOf(node),
-    wordsFor(node),
+    wordsFor(node, nowMs),
     peersOf(node),
     questionsOf(node, nowMs),
   );
@@ -126,11 +127,18 @@ function* questionsOf(node: string, nowMs: number): Work<Wants['questions']> {
 }
 
 /** What the node's farmer signed for it. */
-function* wordsFor(node: string): Work<Pick<Wants, 'updatePolicy' | 'farmTerms'>> {
+type Words = Pick<Wants, 'updatePolicy' | 'farmTerms' | 'diskConsents'>;
+
+function* wordsFor(node: string, nowMs: number): Work<Words> {
   const row = yield* one('SELECT farm FROM nodes WHERE id = :node', { node });
   const farm = row === undefined ? null : textOrNullIn(row, 'farm');
-  const [updatePolicy, farmTerms] = yield* abreast(carriedPolicyOf(farm), carriedTermsOf(farm));
+  const [updatePolicy, farmTerms, consents] = yield* abreast(
+    carriedPolicyOf(farm),
+    carriedTermsOf(farm),
+    consentsFor(node, nowMs),
+  );
   return {
+    ...consents,
     ...(updatePolicy === undefined ? {} : { updatePolicy }),
     ...(farmTerms === undefined ? {} : { farmTerms }),
   };

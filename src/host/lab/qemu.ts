@@ -23,15 +23,30 @@ export type Medium = {
   readonly kind: 'usb' | 'cd';
 };
 
+/** A disk that is not just a virtio disk as fast as its file. */
+export type OtherDisk = {
+  readonly path: string;
+  readonly kind: 'virtio' | 'nvme' | 'ahci';
+  readonly serial: string;
+  /** Reads that it manages in a second, as a disk with an arm. */
+  readonly readsPerSecondMax?: number;
+  readonly isReadOnly?: boolean;
+};
+
+/** A network card, on a tap of the host or on a hub inside QEMU that joins cards of a machine. */
+export type Card = { readonly mac: string } & ({ readonly tap: string } | { readonly hub: number });
+
 export type Machine = {
   /** The network namespace that its taps are in; the host's if none. */
   readonly netns?: string;
   readonly accelerator: Accelerator;
   readonly memoryMiB: number;
   readonly processors: number;
-  readonly cards: readonly { readonly tap: string; readonly mac: string }[];
-  /** Raw disk images, virtio. */
+  readonly cards: readonly Card[];
+  /** Raw disk images, virtio, with the serial numbers `zos-disk-0` and so on. */
   readonly diskPaths: readonly string[];
+  /** Further disks that are something else. */
+  readonly disks?: readonly OtherDisk[];
   readonly uefi?: Uefi;
   /** Where a TPM 2.0 listens for its machine; none for a machine without one. */
   readonly tpmSocketPath?: string;
@@ -47,8 +62,12 @@ export type Machine = {
   readonly secondSerialPath?: string;
   /** Where it listens for QMP, a Unix socket. */
   readonly qmpPath?: string;
+  /** A display, which nobody sees but who asks for a picture of it (`screendump`). */
+  readonly hasDisplay?: boolean;
   /** Counts instructions instead of time, for figures that are the same on every run. */
   readonly isCounted?: boolean;
+  /** What its own clock says when it is switched on, such as `2035-01-01`; the time, without. */
+  readonly clock?: string;
   /** The machine ends where it would start anew. */
   readonly endsOnReset?: boolean;
   readonly onLine?: (line: string) => void;
@@ -71,17 +90,20 @@ export function qemuArgs(machine: Machine): string[] {
     ['-nodefaults', '-no-user-config'],
     firmwareArgs(machine),
     ['-display', 'none'],
+    machine.hasDisplay === true ? ['-device', 'VGA'] : [],
     processorArgs(machine),
-    ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', 'base=utc'],
+    ['-m', `${machine.memoryMiB}M`, '-serial', 'stdio', '-rtc', `base=${machine.clock ?? 'utc'}`],
     secondSerialArgs(machine),
     // As boards of servers have them: what restarts a machine whose PID 1 does not get to run, and
     // what keeps the last words of a kernel.
     ['-device', 'i6300esb'],
     ['-object', 'memory-backend-ram,id=erst,size=64K', '-device', 'acpi-erst,memdev=erst'],
-    ['-device', 'virtio-rng-pci', '-boot', 'menu=off'],
+    // What came too late on a busy machine takes another start; else the old BIOS stands for ever.
+    ['-device', 'virtio-rng-pci', '-boot', 'menu=off,reboot-timeout=5000'],
     mediaArgs(media),
     cards.flatMap((card, index) => cardArgs(card, index, machine)),
     diskPaths.flatMap(diskArgs),
+    otherDisksArgs(machine.disks ?? []),
     tpmSocketPath === undefined ? [] : tpmArgs(tpmSocketPath),
     kernelArgs(machine),
     qmpPath === undefined ? [] : ['-qmp', `unix:${qmpPath},server=on,wait=off`],
@@ -95,15 +117,16 @@ const UEFI_CODE_PATH = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd';
 /** Variables of a machine that nobody has set up yet: Secure Boot has no keys (setup mode). */
 export const BLANK_VARIABLES_PATH = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
-function firmwareArgs({ uefi }: Machine): string[] {
-  if (uefi === undefined) return ['-machine', 'q35,graphics=off'];
+function firmwareArgs({ uefi, hasDisplay = false }: Machine): string[] {
+  const graphics = hasDisplay ? '' : ',graphics=off';
+  if (uefi === undefined) return ['-machine', `q35${graphics}`];
   const flash = `if=pflash,format=raw`;
   const option = (name: string, value: string): string[] => [
     '-fw_cfg',
     `name=opt/org.tianocore/${name},string=${value}`,
   ];
   return [
-    ['-machine', 'q35,smm=on,graphics=off'],
+    ['-machine', `q35,smm=on${graphics}`],
     ['-global', 'driver=cfi.pflash01,property=secure,value=on'],
     ['-global', 'ICH9-LPC.disable_s3=1'],
     ['-drive', `${flash},unit=0,readonly=on,file=${UEFI_CODE_PATH}`],
@@ -148,19 +171,18 @@ function secondSerialArgs({ secondSerialPath }: Machine): string[] {
     : ['-serial', `unix:${secondSerialPath},server=on,wait=off`];
 }
 
-type Card = Machine['cards'][number];
-
-function cardArgs({ tap, mac }: Card, index: number, { uefi, media = [] }: Machine): string[] {
+function cardArgs(card: Card, index: number, { uefi, media = [] }: Machine): string[] {
   // The BIOS has no driver but the card's default ROM, into which alone QEMU writes the card's id.
   // UEFI has drivers of its own, and refuses a ROM without a signature.
   const rom = uefi === undefined ? '' : ',romfile=';
-  const device = `virtio-net-pci,netdev=net${index},mac=${mac}${rom}`;
-  return [
-    '-netdev',
-    `tap,id=net${index},ifname=${tap},script=no,downscript=no`,
-    '-device',
-    `${device},bootindex=${media.length + index + 1}`,
-  ];
+  // Without a speed there is no LACP; on a tap it is nobody's business.
+  const speed = 'hub' in card ? ',speed=1000,duplex=full' : '';
+  const device = `virtio-net-pci,netdev=net${index},mac=${card.mac}${speed}${rom}`;
+  const wire =
+    'tap' in card
+      ? `tap,id=net${index},ifname=${card.tap},script=no,downscript=no`
+      : `hubport,id=net${index},hubid=${card.hub}`;
+  return ['-netdev', wire, '-device', `${device},bootindex=${media.length + index + 1}`];
 }
 
 function diskArgs(path: string, index: number): string[] {
@@ -170,6 +192,22 @@ function diskArgs(path: string, index: number): string[] {
     '-device',
     `virtio-blk-pci,drive=disk${index},serial=zos-disk-${index}`,
   ];
+}
+
+const DEVICES = { virtio: 'virtio-blk-pci', nvme: 'nvme', ahci: 'ide-hd' } as const;
+
+function otherDisksArgs(disks: readonly OtherDisk[]): string[] {
+  return disks.flatMap((disk, index) => {
+    const { path, kind, serial, readsPerSecondMax, isReadOnly = false } = disk;
+    const id = `other${index}`;
+    const most =
+      readsPerSecondMax === undefined ? '' : `,throttling.iops-read=${readsPerSecondMax}`;
+    const mode = isReadOnly ? ',readonly=on' : '';
+    const drive = `file=${escaped(path)},if=none,id=${id},format=raw${mode}${most}`;
+    const bus = kind === 'ahci' ? `,bus=ide.${index}` : '';
+    const device = `${DEVICES[kind]},drive=${id},serial=${serial},id=plug-${serial}${bus}`;
+    return ['-drive', drive, '-device', device];
+  });
 }
 
 /** QEMU takes a comma for the end of a value, unless it is doubled. */

@@ -1,9 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { ZosError } from '../../lib/errors.ts';
-import { SECOND_MS } from '../../lib/units.ts';
+import { readFile, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../exec.ts';
-
-export class DhcpError extends ZosError<'DHCP_NO_ANSWER'> {}
 
 /** What a DHCP server (RFC 2131) told: no address of it is trusted for more than reaching out. */
 export type Lease = {
@@ -20,14 +17,19 @@ export type Lease = {
 };
 
 const LEASE_FOLDER = '/var/lib/dhcpcd';
-const RUN_FOLDER = '/run/dhcpcd';
+const PID_PATH = '/run/dhcpcd/pid';
+/** Which links the client was started for: `PID LINK LINK`. */
+const LINKS_PATH = '/run/dhcpcd-links';
+const STOP_LOOKS = 50;
+const STOP_LOOK_MS = 100;
 
 /**
- * IPv4 alone (the kernel does IPv6 by itself), no script, no settings file, no address of its own
- * making, and no wait of seconds to see whether somebody else has the address.
+ * One client for IPv4 and IPv6, no script, no settings file, no address of its own making, and no
+ * wait of seconds to see whether somebody else has the address. What it leased stays when it ends.
  */
 const OPTIONS = [
-  '-4 --nodev --noarp --noipv4ll --nodelay --config /dev/null --script=',
+  '--manager --background --persistent --nodev --noarp --noipv4ll --nodelay',
+  '--config /dev/null --script=',
   '--option ntp_servers',
   '--option domain_name_servers --option classless_static_routes --option interface_mtu',
   '--option bootfile_name',
@@ -37,75 +39,78 @@ const OPTIONS = [
  * Asks as UEFI asks for HTTP boot (option 60; UEFI 2.10, section 24.7.3): whatever server sent the
  * firmware to its program sends us to the same place, with nothing to set up for it.
  */
-const AS_FIRMWARE = ['--vendorclassid=HTTPClient:Arch:00016:UNDI:003000'];
+const AS_FIRMWARE = '--vendorclassid=HTTPClient:Arch:00016:UNDI:003000';
 
-type LinksWish = {
+export type LeaseWish = {
   readonly links: readonly string[];
+  /** Whether to ask as the machine's firmware would. */
+  readonly asFirmware?: boolean;
   readonly signal?: AbortSignal;
 };
 
 /**
- * Asks on all links at once and returns the leases there are when the first one is there; the
- * addresses stay when the client ends. Throws `DhcpError` when nobody answers in time.
+ * Starts the client in the background for these links and no others, in the place of one that runs;
+ * it leases and renews by itself, follows a cable that is pulled and put back, and goes on when
+ * this program ends. Without links it is only ended. Returns before anybody answered.
  */
-export async function leaseOnce(
-  wish: LinksWish & { readonly deadlineMs: number },
-): Promise<Lease[]> {
-  const seconds = Math.ceil(wish.deadlineMs / SECOND_MS);
-  const failure = await run({
-    file: 'dhcpcd',
-    args: [
-      ...OPTIONS,
-      ...AS_FIRMWARE,
-      '--oneshot',
-      '--persistent',
-      '--timeout',
-      `${seconds}`,
-      ...wish.links,
-    ],
-    deadlineMs: wish.deadlineMs + 5 * SECOND_MS,
-    ...(wish.signal === undefined ? {} : { signal: wish.signal }),
-  }).then(
-    () => undefined,
-    (cause: unknown) => ({ cause }),
-  );
-  wish.signal?.throwIfAborted();
-  const leases = await Promise.all(wish.links.map(readLease));
-  const found = leases.filter((lease) => lease !== undefined);
-  if (failure === undefined && found.length > 0) return found;
-  throw new DhcpError(
-    'DHCP_NO_ANSWER',
-    `No DHCP server answered on ${wish.links.join(', ')}; check the cable and the server.`,
-    { ...failure, facts: { links: wish.links } },
-  );
-}
-
-/**
- * Makes sure that the client runs in the background and renews what it leased; it goes on when the
- * agent ends. Returns whether it had to be started.
- */
-export async function keepLeases(wish: LinksWish): Promise<boolean> {
-  if (await isKeepingLeases(wish.links)) return false;
+export async function keepLeases(wish: LeaseWish): Promise<void> {
+  await stopClient();
+  if (wish.links.length === 0) return;
   await run({
     file: 'dhcpcd',
-    args: [...OPTIONS, '--background', '--persistent', ...wish.links],
+    args: [...OPTIONS, ...(wish.asFirmware === true ? [AS_FIRMWARE] : []), ...wish.links],
     ...(wish.signal === undefined ? {} : { signal: wish.signal }),
   });
-  return true;
+  await writeFile(LINKS_PATH, [(await clientPid()) ?? 0, ...wish.links].join(' '));
 }
 
-async function isKeepingLeases(links: readonly string[]): Promise<boolean> {
-  return (await clientPid(links)) !== undefined;
+/** The links that the running client works for; none when there is no client. */
+export async function leasedLinks(): Promise<string[] | null> {
+  const pid = await clientPid();
+  if (pid === undefined) return null;
+  const [of, ...links] = (await readFile(LINKS_PATH, 'utf8').catch(() => '')).split(' ');
+  return of === `${pid}` ? links : [];
 }
 
-/** One link has a pid file of its own; several share the one of the whole client. */
-async function clientPid(links: readonly string[]): Promise<number | undefined> {
-  const [only] = links;
-  const file = links.length === 1 ? `${RUN_FOLDER}/${only}-4.pid` : `${RUN_FOLDER}/pid`;
-  const pid = Number(await readFile(file, 'utf8').catch(() => ''));
+async function stopClient(): Promise<void> {
+  const pid = await clientPid();
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGTERM');
+  for (let look = 0; look < STOP_LOOKS; look += 1) {
+    if ((await clientPid()) !== pid) return;
+    await sleep(STOP_LOOK_MS);
+  }
+  process.kill(pid, 'SIGKILL');
+}
+
+async function clientPid(): Promise<number | undefined> {
+  const pid = Number(await readFile(PID_PATH, 'utf8').catch(() => ''));
   if (!Number.isInteger(pid) || pid <= 1) return undefined;
   const name = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return name.includes('dhcpcd') ? pid : undefined;
+}
+
+/** What the running client was told on a link, by DHCP, DHCPv6 and routers, in its own words. */
+export async function readTold(link: string, signal?: AbortSignal): Promise<string> {
+  const options = signal === undefined ? {} : { signal };
+  return run({ file: 'dhcpcd', args: ['--dumplease', link], ...options }).catch(() => '');
+}
+
+/** Names of servers out of what the client was told: first DHCP's, then those of IPv6. */
+const NAME_SERVERS = [
+  /^domain_name_servers='?([^']*?)'?$/gmu,
+  /^dhcp6_name_servers='?([^']*?)'?$/gmu,
+  /^nd\d+_rdnss\d+_servers='?([^']*?)'?$/gmu,
+];
+const ADDRESS = /^[0-9a-f.:]{2,45}$/u;
+
+/** The DNS servers that `told` names; those of this link alone say so (`fe80::1%eth0`). */
+export function nameServersTold(link: string, told: string): string[] {
+  const all = NAME_SERVERS.flatMap((pattern) =>
+    [...told.matchAll(pattern)].flatMap(([, list = '']) => list.split(' ')),
+  );
+  const known = all.map((text) => text.toLowerCase()).filter((text) => ADDRESS.test(text));
+  return [...new Set(known)].map((text) => (text.startsWith('fe80:') ? `${text}%${link}` : text));
 }
 
 /** The latest lease of a link, if it ever had one. */

@@ -29,6 +29,7 @@ table inet zos {
     icmpv6 type { mld-listener-query } ip6 saddr fe80::/10 accept
     icmpv6 type { packet-too-big, time-exceeded, parameter-problem, destination-unreachable } accept
     udp sport 67 udp dport 68 accept
+    ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
     udp dport @tunnel_ports accept
   }
   chain forward {

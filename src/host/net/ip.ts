@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { readdir } from 'node:fs/promises';
 import { z } from 'zod';
 import { ZosError } from '../../lib/errors.ts';
@@ -11,8 +12,16 @@ export type Link = {
   readonly name: string;
   readonly index: number;
   readonly mac: string | undefined;
+  /** The card's own, also while it goes by that of the bond it is in. */
+  readonly permanentMac: string | undefined;
   /** `veth`, `wireguard`, `bridge`; none for hardware and loopback. */
   readonly kind: string | undefined;
+  /** The bond or bridge that it is in. */
+  readonly master: string | undefined;
+  /** Of a VLAN: what it lies on, and its number. */
+  readonly vlan: { readonly on: string; readonly id: number } | undefined;
+  /** Of a bond: its mode, and the switch that answers LACP (all zero while none does). */
+  readonly bond: { readonly mode: string; readonly partnerMac: string | undefined } | undefined;
   readonly alias: string | undefined;
   readonly mtuBytes: number;
   readonly isUp: boolean;
@@ -38,7 +47,22 @@ const linkSchema = z.object({
   ifalias: z.string().optional(),
   mtu: z.int(),
   flags: z.array(z.string()),
-  linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+  permaddr: z.string().optional(),
+  master: z.string().optional(),
+  link: z.string().nullish(),
+  linkinfo: z
+    .object({
+      info_kind: z.string().optional(),
+      info_data: z
+        .object({
+          id: z.int().optional().catch(undefined),
+          mode: z.string().optional().catch(undefined),
+          ad_info: z.object({ partner_mac: z.string().optional() }).optional().catch(undefined),
+        })
+        .optional()
+        .catch(undefined),
+    })
+    .optional(),
   addr_info: z
     .array(
       z.object({
@@ -57,6 +81,11 @@ export async function listLinks(where: Where = {}): Promise<Link[]> {
   return parseLinks(output);
 }
 
+/** Whether it is a network card of the machine, and nothing that somebody made. */
+export function isCard({ isLoopback, kind }: Link): boolean {
+  return !isLoopback && kind === undefined;
+}
+
 /** Reads what `ip -details -json address show` prints; throws `IpError`. */
 export function parseLinks(output: string): Link[] {
   try {
@@ -72,6 +101,9 @@ const routeSchema = z.object({
   dst: z.string(),
   gateway: z.string().optional(),
   dev: z.string().optional(),
+  metric: z.int().optional(),
+  /** Who made it: `dhcp`, `ra`, `boot` (by hand), `kernel`. */
+  protocol: z.string().optional(),
 });
 export type Route = z.infer<typeof routeSchema>;
 
@@ -139,12 +171,25 @@ function hasKeys(item: unknown): boolean {
   return typeof item === 'object' && item !== null && Object.keys(item).length > 0;
 }
 
+function layeringOf({ link, linkinfo }: z.infer<typeof linkSchema>): Pick<Link, 'vlan' | 'bond'> {
+  const { info_kind: kind, info_data: told } = linkinfo ?? {};
+  const id = kind === 'vlan' ? told?.id : undefined;
+  const bond = { mode: told?.mode ?? '', partnerMac: told?.ad_info?.partner_mac };
+  return {
+    vlan: typeof link === 'string' && id !== undefined ? { on: link, id } : undefined,
+    bond: kind === 'bond' ? bond : undefined,
+  };
+}
+
 function linkOf(item: z.infer<typeof linkSchema>): Link {
   return {
     name: item.ifname,
     index: item.ifindex,
     mac: item.address,
+    permanentMac: item.permaddr ?? item.address,
     kind: item.linkinfo?.info_kind,
+    master: item.master,
+    ...layeringOf(item),
     alias: item.ifalias,
     mtuBytes: item.mtu,
     isUp: item.flags.includes('UP'),
@@ -163,4 +208,13 @@ function linkOf(item: z.infer<typeof linkSchema>): Link {
           ],
     ),
   };
+}
+
+/** The machine's addresses that others may reach it by, IPv4 first. */
+export function ownAddresses(): readonly string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const reachable = all.filter(({ internal, address }) => !internal && !/^fe80:/iu.test(address));
+  const ofFamily = (family: string): string[] =>
+    reachable.filter((entry) => entry.family === family).map(({ address }) => address);
+  return [...ofFamily('IPv4'), ...ofFamily('IPv6')];
 }

@@ -33,3 +33,8 @@ export function goToKernel(): void {
 export function restartMachine(): void {
   process.kill(PID_1, 'SIGHUP');
 }
+
+/** Asks PID 1 to end everything and switch the machine off. */
+export function switchMachineOff(): void {
+  process.kill(PID_1, 'SIGTERM');
+}

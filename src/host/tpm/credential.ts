@@ -1,12 +1,9 @@
 import { bigEndian } from '../../lib/bytes.ts';
-import { ALG_SHA256, ENDORSEMENT, readAnswer, runCommand, sized } from './command.ts';
+import { ENDORSEMENT, readAnswer, runCommand, sized } from './command.ts';
 import type { Tpm } from './device.ts';
 import { flush, type TpmKey } from './keys.ts';
+import { startPolicySession } from './session.ts';
 
-const ALG_NULL = 0x0010;
-const RH_NULL = 0x40000007;
-const SE_POLICY = 1;
-const NONCE_BYTES = 32;
 const SECRET_BYTES_MAX = 64;
 
 export type Credential = {
@@ -42,25 +39,6 @@ export async function activateCredential(
     await flush(tpm, session).catch(() => undefined);
     throw error;
   }
-}
-
-/** TPM2_StartAuthSession (part 3, 11.1): unsalted, unbound, for a policy. */
-async function startPolicySession(tpm: Tpm): Promise<number> {
-  const { handle } = await runCommand(tpm, {
-    name: 'TPM2_StartAuthSession',
-    code: 0x176,
-    handles: [RH_NULL, RH_NULL],
-    // The nonce is no secret of this session: what it opens needs none, only the same TPM.
-    parameters: [
-      sized(new Uint8Array(NONCE_BYTES)),
-      sized(new Uint8Array()),
-      bigEndian(SE_POLICY, 1),
-      bigEndian(ALG_NULL, 2),
-      bigEndian(ALG_SHA256, 2),
-    ],
-    hasHandleInAnswer: true,
-  });
-  return handle;
 }
 
 /** TPM2_PolicySecret (part 3, 23.4) with the endorsement hierarchy's empty password. */

@@ -1,5 +1,5 @@
 import { bigEndian, concatBytes, fromHex } from '../../lib/bytes.ts';
-import { ALG_SHA256, ENDORSEMENT, readAnswer, runCommand, sized } from './command.ts';
+import { ALG_SHA256, ENDORSEMENT, OWNER, readAnswer, runCommand, sized } from './command.ts';
 import type { Tpm } from './device.ts';
 import { pcrSelection } from './pcr.ts';
 
@@ -46,27 +46,46 @@ const AK_TEMPLATE = concatBytes(
   sized(new Uint8Array()),
 );
 
+/**
+ * The storage root key of the TCG's "TPM v2.0 Provisioning Guidance" (7.5.1) on P-256: what is
+ * sealed below it opens in this TPM and in no other.
+ */
+const STORAGE_TEMPLATE = concatBytes(
+  bigEndian(ALG_ECC, 2),
+  bigEndian(ALG_SHA256, 2),
+  bigEndian(0x00030472, 4),
+  sized(new Uint8Array()),
+  ...[ALG_AES, 128, ALG_CFB, ALG_NULL, CURVE_P256, ALG_NULL].map((value) => bigEndian(value, 2)),
+  sized(new Uint8Array()),
+  sized(new Uint8Array()),
+);
+
 /** The index of the certificate of the RSA 2048 endorsement key (same profile, 2.2.1.4). */
 export const EK_CERTIFICATE_INDEX = 0x01c00002;
 
 /** The endorsement key; a slow TPM takes seconds to make it. */
 export async function createEndorsementKey(tpm: Tpm): Promise<TpmKey> {
-  return createPrimary(tpm, EK_TEMPLATE);
+  return createPrimary(tpm, ENDORSEMENT, EK_TEMPLATE);
 }
 
 /** The key that quotes; the same after each start, as it is derived from the TPM's own seed. */
 export async function createAttestationKey(tpm: Tpm): Promise<TpmKey> {
-  return createPrimary(tpm, AK_TEMPLATE);
+  return createPrimary(tpm, ENDORSEMENT, AK_TEMPLATE);
 }
 
-/** TPM2_CreatePrimary (part 3, 24.1) in the endorsement hierarchy. */
-async function createPrimary(tpm: Tpm, template: Uint8Array): Promise<TpmKey> {
+/** The parent of what is sealed; the same after each start. */
+export async function createStorageKey(tpm: Tpm): Promise<TpmKey> {
+  return createPrimary(tpm, OWNER, STORAGE_TEMPLATE);
+}
+
+/** TPM2_CreatePrimary (part 3, 24.1). */
+async function createPrimary(tpm: Tpm, hierarchy: number, template: Uint8Array): Promise<TpmKey> {
   const name = 'TPM2_CreatePrimary';
   const none = sized(new Uint8Array());
   const answer = await runCommand(tpm, {
     name,
     code: 0x131,
-    handles: [ENDORSEMENT],
+    handles: [hierarchy],
     sessions: ['password'],
     // An empty password and no secret of ours, the template, nothing of ours to record, no PCRs.
     parameters: [sized(concatBytes(none, none)), sized(template), none, bigEndian(0, 4)],

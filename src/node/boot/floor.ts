@@ -2,8 +2,8 @@ import { keepFloor } from '../../artifact/release/store-floor.ts';
 import type { BootRecord } from '../../artifact/spec.ts';
 import type { Log } from '../../host/log.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
-import type { DataDisk } from '../../volume/apply.ts';
-import { DATA_LABEL } from '../../volume/plan.ts';
+import type { DataDisk } from '../../disk/apply.ts';
+import { DATA_LABEL } from '../../disk/plan.ts';
 import type { AgentConsole } from '../bringup/console.ts';
 
 /**

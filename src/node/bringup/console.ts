@@ -1,9 +1,10 @@
+import { type Board, openBoard } from '../../screen/board.ts';
+import { plainLine } from '../../screen/waits.ts';
+
 /** What this start of the agent does, told as it happens and kept for its heartbeats. */
-export type AgentConsole = {
+export type AgentConsole = Board & {
   /** A stage that was reached: `zos: agent STAGE DETAIL`. */
   readonly reached: (stage: string, detail?: string) => void;
-  /** A line for people that is no stage. */
-  readonly say: (text: string) => void;
   readonly stages: readonly { readonly name: string; readonly atMs: number }[];
 };
 
@@ -20,11 +21,14 @@ export function openConsole(parts: {
   readonly before: readonly { readonly name: string; readonly atMs: number }[];
 }): AgentConsole {
   const stages = parts.before.slice(-STAGES_MAX / 2);
-  // Texts that come from a network must not move the cursor, or look like two lines.
-  const say = (text: string): void => {
-    parts.print(`zos: agent ${text.replaceAll(/[^\P{Cc}]+/gu, ' ').slice(0, LINE_MAX)}`);
-  };
+  const board = openBoard({
+    print: (text) => parts.print(`zos: agent ${text}`),
+    clockMs: parts.sinceKernelStartMs,
+    before: parts.before.map(({ name, atMs }) => ({ text: name, atMs })),
+  });
+  const say = (text: string): void => board.say(plainLine(text, LINE_MAX));
   return {
+    ...board,
     stages,
     say,
     reached: (stage, detail = '') => {

@@ -2,7 +2,9 @@ import type { Envelope } from '../../identity/envelope.ts';
 import { type Identity, verifyIdentity } from '../../identity/document.ts';
 import { ZosError } from '../../lib/errors.ts';
 import { SECOND_MS } from '../../lib/units.ts';
+import type { Troubles } from '../health/troubles.ts';
 import type { NodeBody } from '../../sdk/index.ts';
+import type { Registered } from '../../sdk/registration.ts';
 import { type Directory, keepTrying, type Patience } from './directory.ts';
 
 export class JoinError extends ZosError<'NOT_APPROVED'> {}
@@ -29,6 +31,7 @@ export type ClockParts = {
   readonly identity: Identity;
   readonly grid: string;
   readonly patience: Patience;
+  readonly troubles: Pick<Troubles, 'set'>;
   readonly clock: () => number;
   readonly nonce: () => string;
   readonly setClock: (nowMs: number) => Promise<void>;
@@ -51,18 +54,27 @@ export async function syncClock(parts: ClockParts, signal: AbortSignal): Promise
     return offMs;
   };
   const what = (): string => `the time from directory ${directory.url()}`;
-  return keepTrying(ask, { what, patience }, signal);
+  const waits: Patience['waits'] = (key, waited) => {
+    patience.waits(key, waited);
+    const why = `The clock is not proven: waits for ${waited ?? ''}`;
+    parts.troubles.set('CLOCK_UNSURE', waited === null ? null : why);
+  };
+  return keepTrying(ask, { what, patience: { ...patience, waits } }, signal);
 }
 
-/** Registers until the directory says that this node has joined a farm; returns the farm. */
+/** What the directory says of a node that has joined. */
+export type Joined = Registered & { readonly farm: string };
+
+/** Registers until the directory says that this node has joined a farm. */
 export async function register(
   parts: { readonly directory: Directory; readonly body: NodeBody; readonly patience: Patience },
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Joined> {
   const { directory, body, patience } = parts;
-  const join = async (): Promise<string> => {
-    const { state, farm } = await directory.call(async (client) => client.registerNode(body));
-    if (state === 'joined' && farm !== null) return farm;
+  const join = async (): Promise<Joined> => {
+    const said = await directory.call(async (client) => client.registerNode(body));
+    const { state, farm } = said;
+    if (state === 'joined' && farm !== null) return { ...said, farm };
     throw new JoinError('NOT_APPROVED', 'The farmer has not approved this node yet.');
   };
   const what = (): string => `directory ${directory.url()} to register`;

@@ -37,14 +37,25 @@ export function keyOf(thing: { readonly kind: string; readonly id: string }): Ke
   return `${thing.kind} ${thing.id}`;
 }
 
+/** The kind of the thing that a key names. */
+export function kindOf(key: Key): string {
+  return key.slice(0, key.indexOf(' '));
+}
+
 export type Wish = Pick<Item, 'kind' | 'id' | 'spec' | 'deps'> & {
   readonly hopes?: readonly Key[];
 };
 
-/** An item from its parts. */
+/** An item from its parts; its digest is made when somebody asks, for at rest nobody does. */
 export function itemOf(wish: Wish): Item {
-  const digest = sha256Hex(utf8(JSON.stringify(wish.spec)));
-  return { ...wish, digest, hopes: wish.hopes ?? [] };
+  let digest: string | undefined;
+  return {
+    ...wish,
+    hopes: wish.hopes ?? [],
+    get digest() {
+      return (digest ??= sha256Hex(utf8(JSON.stringify(wish.spec))));
+    },
+  };
 }
 
 /** A graph from lists; of two items with one key the first stands. */

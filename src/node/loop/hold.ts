@@ -27,7 +27,10 @@ export function settle(situation: Situation): Settlement {
     for (const [key, { difference }] of situation.have.found) {
       if (difference?.change !== 'replace' || holds.has(key)) continue;
       const users = allUsersOf(key, situation);
-      const stuck = hiddenUserHold(key, situation) ?? stuckOf(users, situation, refused);
+      const stuck =
+        hiddenUserHold(key, situation) ??
+        busyUserHold(key, situation) ??
+        stuckOf(users, situation, refused);
       if (stuck === undefined) {
         replaced.add(key);
         for (const user of users) if (situation.want.items.has(user)) remade.add(user);
@@ -53,7 +56,7 @@ export function usersOf(key: Key, { want, have }: Situation): readonly Key[] {
 export function removalHold(key: Key, situation: Situation): Hold | undefined {
   const { have, memory } = situation;
   if (have.busy.has(key)) return BUSY;
-  const hidden = hiddenUserHold(key, situation);
+  const hidden = hiddenUserHold(key, situation) ?? busyUserHold(key, situation);
   if (hidden !== undefined) return hidden;
   const attempt = memory.get(key);
   return attempt?.digest === GONE ? backOffOf(key, attempt, situation) : undefined;
@@ -67,13 +70,23 @@ function hiddenUserHold(key: Key, situation: Situation): Hold | undefined {
   return hidden === undefined ? undefined : unseenHold(hidden, situation);
 }
 
+/** What is being made on it can't be seen yet. */
+function busyUserHold(key: Key, { have }: Situation): Hold | undefined {
+  for (const [user, needs] of have.busy) {
+    if (user !== key && needs.includes(key)) {
+      return { because: 'in-use', sentence: `${user} is being worked on and needs it` };
+    }
+  }
+  return undefined;
+}
+
 function unseenHold(kind: string, { have }: Situation): Hold | undefined {
   const because = have.unseen.get(kind);
   if (because === undefined) return undefined;
   return { because: 'unseen', sentence: `${kind}s can't be read: ${because}` };
 }
 
-const BUSY: Hold = { because: 'busy', sentence: 'an earlier step has not ended yet' };
+const BUSY: Hold = { because: 'busy', sentence: 'a step is at work on it' };
 
 function isUsing(user: Found, thing: Found, want: Graph): boolean {
   if (user.uses !== undefined) return user.uses.includes(keyOf(thing));
@@ -122,8 +135,9 @@ function stuckOf(
   return undefined;
 }
 
+/** As it is wanted, and left so: a step under way may be about to change it. */
 function isFine(key: Key, { have }: Situation): boolean {
-  return have.found.get(key)?.difference?.change === 'none';
+  return !have.busy.has(key) && have.found.get(key)?.difference?.change === 'none';
 }
 
 function holdsOf(situation: Situation, refused: ReadonlyMap<Key, Hold>): Map<Key, Hold> {

@@ -1,5 +1,5 @@
 import { MINUTE_MS, SECOND_MS } from '../../lib/units.ts';
-import type { Graph, Key } from './graph.ts';
+import { type Graph, type Key, kindOf } from './graph.ts';
 import type { Have } from './step.ts';
 
 /** After so many tries that did not last, an item counts as failed and is tried rarely. */
@@ -67,8 +67,4 @@ export function forget(memory: Memory, world: { want: Graph; have: Have; nowMs: 
     return !(isFine && nowMs - attempt.lastAtMs >= STABLE_MS);
   });
   return kept.length === memory.size ? memory : new Map(kept);
-}
-
-function kindOf(key: Key): string {
-  return key.slice(0, key.indexOf(' '));
 }

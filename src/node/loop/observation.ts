@@ -65,7 +65,7 @@ export async function lookAround(drivers: Drivers, options: Look): Promise<Sight
 export function haveOf(
   sight: Sight,
   want: Graph,
-  world: { readonly drivers: Drivers; readonly busy: ReadonlySet<Key> },
+  world: { readonly drivers: Drivers; readonly busy: Have['busy'] },
 ): Have {
   const found = new Map<Key, Found>();
   for (const [key, { kind, id, have }] of sight.things) {

@@ -1,7 +1,7 @@
 import { SECOND_MS } from '../../lib/units.ts';
-import { execute } from './execution.ts';
-import type { Graph, Key } from './graph.ts';
-import { forget, type Memory, remember } from './memory.ts';
+import { execute, type Execution } from './execution.ts';
+import { type Graph, type Key, kindOf } from './graph.ts';
+import { forget, type Memory, type Outcome, remember } from './memory.ts';
 import { type Drivers, haveOf, lookAround, NO_SIGHT, type Sight } from './observation.ts';
 import { plan } from './plan.ts';
 import type { Have, Step } from './step.ts';
@@ -28,6 +28,8 @@ export type LoopParts = {
   /** Told after every look, before its steps are carried out. */
   readonly onView: (view: View) => void;
   readonly onFailure: (key: Key, sentence: string) => void;
+  /** The loop got on: what it is at now, and until when at the latest. */
+  readonly onMove?: (what: string, latestMs: number) => void;
   /** Time that only runs forward, whatever the machine's clock is set to. */
   readonly clock: () => number;
   readonly chance: () => number;
@@ -41,66 +43,119 @@ export type Loop = {
 };
 
 /**
- * The agent's one loop: observe, plan, apply, observe again; one pass at a time. The whole machine
- * is looked at every `lookAgainMs`; in between only what was worked on, for nobody else works here.
+ * The agent's one loop: observe, plan, apply, observe again; one pass at a time. Steps run beside
+ * it: what hangs holds up what needs it, and nothing that comes later. The whole machine is looked
+ * at every `lookAgainMs`; in between only what was worked on, for nobody else works here.
  */
 export function openLoop(parts: LoopParts): Loop {
-  const { drivers, clock } = parts;
-  let memory: Memory = new Map();
-  let sight = NO_SIGHT;
-  let stale: ReadonlySet<string> = new Set(drivers.keys());
-  const busy = new Set<Key>();
-  let alarm = Promise.withResolvers<void>();
+  const loop = new OwnLoop(parts);
+  return { wake: loop.wake, run: async (signal) => loop.run(signal) };
+}
 
-  /** Does what is to be done; returns when time alone asks for another pass. */
-  const pass = async (signal: AbortSignal): Promise<number> => {
-    const look = { kinds: stale, last: sight, deadlineMs: OBSERVE_MS_MAX, signal };
-    sight = await lookAround(drivers, look);
-    if (signal.aborted) return clock();
-    // What could not be read is read again in the next pass.
-    stale = new Set(sight.unseen.keys());
-    const want = parts.wantOf(sight);
-    const have = haveOf(sight, want, { drivers, busy });
-    const nowMs = clock();
-    memory = forget(memory, { want, have, nowMs });
-    const steps = plan({ want, have, memory, nowMs });
-    parts.onView({ want, have, sight, steps });
-    const work = steps.filter((step) => step.do !== 'wait');
-    if (work.length === 0) return nextPassMs(steps, nowMs + parts.lookAgainMs);
-    const outcomes = await execute({
-      steps: work,
-      want,
-      sight,
-      drivers,
-      busy,
-      deadlineMs: parts.stepMsMax,
-      stepsAtOnce: STEPS_AT_ONCE,
-      clock,
-      signal,
-    });
-    memory = remember(memory, outcomes, parts.chance);
-    for (const { key, failure } of outcomes) if (failure !== null) parts.onFailure(key, failure);
-    // What was done is believed when it is seen. Every try has its back-off, so this ends.
-    stale = new Set([...stale, ...work.map(({ kind }) => kind)]);
-    return nowMs;
-  };
+class OwnLoop {
+  readonly #parts: LoopParts;
+  #memory: Memory = new Map();
+  #sight = NO_SIGHT;
+  #stale: ReadonlySet<string>;
+  readonly #busy = new Map<Key, readonly Key[]>();
+  readonly #flights = new Set<Promise<void>>();
+  #alarm = Promise.withResolvers<void>();
+  readonly wake = (): void => this.#alarm.resolve();
+  readonly #bell = openBell(this.wake);
 
-  const run = async (signal: AbortSignal): Promise<void> => {
-    signal.addEventListener('abort', () => alarm.resolve(), { once: true });
+  constructor(parts: LoopParts) {
+    this.#parts = parts;
+    this.#stale = new Set(parts.drivers.keys());
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { drivers, clock, lookAgainMs, onMove } = this.#parts;
+    signal.addEventListener('abort', this.wake, { once: true });
     let wholeLookMs = clock();
     while (!signal.aborted) {
-      alarm = Promise.withResolvers<void>();
+      this.#alarm = Promise.withResolvers<void>();
       if (clock() >= wholeLookMs) {
-        stale = new Set(drivers.keys());
-        wholeLookMs = clock() + parts.lookAgainMs;
+        this.#stale = new Set(drivers.keys());
+        wholeLookMs = clock() + lookAgainMs;
       }
-      const nextMs = Math.min(await pass(signal), wholeLookMs);
-      const timer = setTimeout(alarm.resolve, Math.max(0, nextMs - clock()));
-      if (!signal.aborted) await alarm.promise;
+      const nextMs = Math.min(await this.#pass(signal), wholeLookMs);
+      onMove?.('resting', nextMs);
+      const timer = setTimeout(this.wake, Math.max(0, nextMs - clock()));
+      if (!signal.aborted) await this.#alarm.promise;
       clearTimeout(timer);
     }
+    this.#bell.close();
+    await Promise.all(this.#flights);
+  }
+
+  /** Begins what is to be done; returns when time alone asks for another pass. */
+  async #pass(signal: AbortSignal): Promise<number> {
+    const { clock, drivers, lookAgainMs, wantOf, onMove, onView } = this.#parts;
+    onMove?.('looking at the machine', clock() + OBSERVE_MS_MAX);
+    // What ends while the machine is looked at is looked at again, and left alone until then.
+    const underWay = new Map(this.#busy);
+    const look = { kinds: this.#stale, last: this.#sight, deadlineMs: OBSERVE_MS_MAX, signal };
+    this.#stale = new Set();
+    const sight = await lookAround(drivers, look);
+    this.#sight = sight;
+    if (signal.aborted) return clock();
+    // What could not be read is read again in the next pass.
+    this.#stale = this.#stale.union(new Set(sight.unseen.keys()));
+    const want = wantOf(sight);
+    const have = haveOf(sight, want, { drivers, busy: new Map([...underWay, ...this.#busy]) });
+    const nowMs = clock();
+    this.#memory = forget(this.#memory, { want, have, nowMs });
+    const steps = plan({ want, have, memory: this.#memory, nowMs });
+    onView({ want, have, sight, steps });
+    this.#begin({ want, sight, signal }, steps);
+    return nextPassMs(steps, nowMs + lookAgainMs);
+  }
+
+  #begin(seen: Pick<Execution, 'want' | 'sight' | 'signal'>, steps: readonly Step[]): void {
+    const { drivers, clock, stepMsMax } = this.#parts;
+    const work = steps.filter((step) => step.do !== 'wait');
+    if (work.length === 0) return;
+    const flying = execute({
+      ...seen,
+      drivers,
+      clock,
+      busy: this.#busy,
+      steps: work,
+      stepsAtOnce: STEPS_AT_ONCE,
+      deadlineMs: stepMsMax,
+      onOutcome: (outcome) => this.#take(outcome),
+    });
+    const flight = flying.finally(() => {
+      this.#flights.delete(flight);
+      this.wake();
+    });
+    this.#flights.add(flight);
+  }
+
+  /** What was done is believed when it is seen. Every try has its back-off, so this ends. */
+  #take(outcome: Outcome): void {
+    const { chance, onFailure } = this.#parts;
+    this.#memory = remember(this.#memory, [outcome], chance);
+    if (outcome.failure !== null) onFailure(outcome.key, outcome.failure);
+    this.#stale = new Set([...this.#stale, kindOf(outcome.key)]);
+    this.#bell.ringSoon();
+  }
+}
+
+/** Many steps end one upon the other: the machine is not looked at for each. */
+const SETTLE_MS = 250;
+
+function openBell(ring: () => void): { readonly ringSoon: () => void; readonly close: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    ringSoon: () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        ring();
+      }, SETTLE_MS);
+    },
+    close: () => clearTimeout(timer),
   };
-  return { wake: () => alarm.resolve(), run };
 }
 
 function nextPassMs(steps: readonly Step[], latestMs: number): number {

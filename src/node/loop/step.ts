@@ -16,8 +16,8 @@ export type Have = {
   readonly found: ReadonlyMap<Key, Found>;
   /** Kinds that could not be read, with the reason: nothing of theirs is touched. */
   readonly unseen: ReadonlyMap<string, string>;
-  /** What an earlier step that overran its deadline may still be working on. */
-  readonly busy: ReadonlySet<Key>;
+  /** What an earlier step is still at work on, or will be, with what that step needs. */
+  readonly busy: ReadonlyMap<Key, readonly Key[]>;
 };
 
 /** Everything that a plan is made from. */

@@ -1,22 +1,45 @@
 import type { Use } from '../../capacity/use/meter.ts';
 import { containerIdOf, type ContainerHave } from '../../container/plan.ts';
 import type { SignedContract } from '../../contract/verify.ts';
+import type { VolumeHave } from '../../volume/plan.ts';
 import type { Holdings } from '../holdings.ts';
 import type { View } from '../loop/reconcile.ts';
+import { volumesIn } from '../volumes/wishes.ts';
 import type { Uses } from './meters.ts';
 
 /** What every contract that is held, or whose containers are still there, uses as it is seen. */
 export function usesOf(holdings: Pick<Holdings, 'held' | 'ended'>, { sight }: View): Uses {
   const uses = new Map<string, ReadonlyMap<string, Use>>();
+  // The loop keeps what each driver saw as it is.
   const haveOf = (id: string): ContainerHave | undefined =>
     sight.things.get(`container ${id}`)?.have as ContainerHave | undefined;
-  for (const contract of holdings.held.values()) uses.set(contract.id, usesIn(contract, haveOf));
+  const volumes = volumesIn(sight);
+  for (const contract of holdings.held.values()) {
+    uses.set(contract.id, new Map([...usesIn(contract, haveOf), ...volumeUses(contract, volumes)]));
+  }
   for (const contract of holdings.ended.values()) {
-    const left = usesIn(contract, haveOf);
+    const left = new Map([...usesIn(contract, haveOf), ...volumeUses(contract, volumes)]);
     if (left.size > 0) uses.set(contract.id, left);
   }
   return uses;
 }
+
+/** Reserved is used: what a tenant may write is kept from all others. */
+function volumeUses(
+  { id }: SignedContract,
+  volumes: readonly VolumeHave[],
+): readonly (readonly [string, Use])[] {
+  const nothing = { cpuMs: 0, receivedBytes: 0, sentBytes: 0, memoryBytes: 0 };
+  return volumes.flatMap((volume) => {
+    if (volume.label?.contract !== id || volume.filePath === undefined) return [];
+    const parts = volume.label.class === 'ssd' ? 1 : ROTATING_PARTS;
+    const storageBytes = Math.floor(volume.fileBytes / parts);
+    return [[`volume ${volume.id}`, { ...nothing, run: 'volume', storageBytes }] as const];
+  });
+}
+
+/** So much rotating storage is worth as much as one of solid-state (`storageUnitMicros`). */
+const ROTATING_PARTS = 6;
 
 function usesIn(
   { id, workloads }: SignedContract,
@@ -28,7 +51,8 @@ function usesIn(
     const container = containerIdOf(id, workload.name);
     const have = haveOf(container);
     if (have?.counts === null || have?.counts === undefined) continue;
-    const run = `${have.pid} ${have.startedAtMs}`;
+    // By the clock it would be another run whenever that is set, and be counted twice.
+    const run = `${have.pid} ${have.startTicks}`;
     uses.set(container, { run, ...have.counts, storageBytes: workload.image.lengthBytes });
   }
   return uses;

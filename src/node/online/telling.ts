@@ -1,23 +1,35 @@
 import type { ContainerHave } from '../../container/plan.ts';
+import { heartbeatSchema } from '../../contract/receipt.ts';
+import { type Envelope, parsePayload, untrustedPayload } from '../../identity/envelope.ts';
 import { codeOf, sentenceOf } from '../../lib/errors.ts';
 import type { ZnetHave } from '../../znet/plan.ts';
 import { znetEndOf } from '../../znet/status.ts';
 import type { AgentParts } from '../agent.ts';
 import { isFinal } from '../bringup/directory.ts';
+import type { FenceHolder } from '../disks/fence.ts';
 import type { Holdings } from '../holdings.ts';
+import type { Power } from '../health/power.ts';
 import type { Key } from '../loop/graph.ts';
 import type { View } from '../loop/reconcile.ts';
 import type { Follower } from '../record/follower.ts';
+import { workOf } from '../screen/facts.ts';
 import type { ReportParts } from '../report.ts';
 import type { Meters } from '../meter/meters.ts';
 import { usesOf } from '../meter/uses.ts';
 import { type Statement, statementsOf } from '../status.ts';
 
+/** What the node says, and hears in answer, beside what it holds. */
+export type Voice = {
+  readonly follower: Follower;
+  readonly fence: FenceHolder;
+  readonly power: Power;
+};
+
 /** How the node says what it says: to the directory, and on its screen. */
 export function reportParts(
   parts: AgentParts,
   holdings: Holdings,
-  follower: Follower,
+  { follower, fence, power }: Voice,
 ): ReportParts {
   const { grid, self, directory, nextSeq, chance, sleep } = parts;
   const { onTrouble } = tellers(parts);
@@ -31,7 +43,16 @@ export function reportParts(
   return {
     grid,
     nextSeq,
-    life: async () => ({ ...(await parts.life()), ...follower.name() }),
+    life: async () => ({
+      ...(await parts.life()),
+      ...follower.name(),
+      troubles: [...parts.troubles.list(parts.clock.clock())],
+      ...(power.isGoing() ? { isAsleep: true as const } : {}),
+    }),
+    onUrgent: (hurry) => {
+      parts.troubles.follow(hurry);
+      power.follow(hurry);
+    },
     chance,
     sleep,
     onTrouble,
@@ -43,9 +64,11 @@ export function reportParts(
         await directory.call(async (client) => client.putReceipt(envelope));
       },
       heartbeat: async (envelope) => {
-        const { record } = await directory.call(async (client) => client.putHeartbeat(envelope));
+        const seen = await directory.call(async (client) => client.putHeartbeat(envelope));
         await parts.onAcknowledged();
-        await follower.hear(record ?? null);
+        if (saidSleep(envelope)) await power.onTold();
+        fence.hear(seen);
+        await follower.hear(seen.record ?? null);
       },
       isFinal,
     },
@@ -56,6 +79,10 @@ export function reportParts(
   };
 }
 
+function saidSleep(envelope: Envelope): boolean {
+  return parsePayload(untrustedPayload(envelope, 'heartbeat'), heartbeatSchema).isAsleep === true;
+}
+
 /** What there is to say now. */
 export function statements(
   parts: AgentParts,
@@ -64,7 +91,7 @@ export function statements(
 ): readonly Statement[] {
   const haveOf = (key: Key): unknown => view.sight.things.get(key)?.have;
   meters.take(usesOf(holdings, view), { ending: new Set(holdings.ended.keys()) });
-  return statementsOf({
+  const told = statementsOf({
     view,
     meters,
     held: holdings.held.values(),
@@ -80,6 +107,8 @@ export function statements(
       return have === undefined ? undefined : znetEndOf(have, parts.addresses());
     },
   });
+  parts.console.shows(workOf(parts.offer, [...holdings.held.values()], told));
+  return told;
 }
 
 export type Tellers = Record<'onBad' | 'onTrouble', (what: string, error: unknown) => void>;

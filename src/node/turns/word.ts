@@ -1,10 +1,9 @@
 import { readText, writeDurably } from '../../host/files.ts';
-import type { IdentityBundle } from '../../identity/bundle.ts';
-import { type Identity, verifyIdentity } from '../../identity/document.ts';
+import type { Identity } from '../../identity/document.ts';
 import { type Envelope, parseEnvelope } from '../../identity/envelope.ts';
-import { verifyJoinToken } from '../../identity/farm.ts';
 import { utf8 } from '../../lib/bytes.ts';
 import { KiB } from '../../lib/units.ts';
+import type { Home, HomeHolder } from '../identity/home.ts';
 
 const FILE_BYTES_MAX = 64 * KiB;
 
@@ -18,9 +17,7 @@ export type WordHolder<T> = {
 export type WordParts = {
   readonly path: string;
   readonly grid: string;
-  /** From the boot media: whose farm the node is in is the farmer's own signed word. */
-  readonly token: Envelope | null;
-  readonly farmer: IdentityBundle | null;
+  readonly home: Pick<HomeHolder, 'current'>;
   readonly onBad: (what: string, error: unknown) => void;
 };
 
@@ -38,44 +35,54 @@ export type WordChecks<T> = {
 /**
  * Opens the newest word of a kind that this node ever held. Who can write the file can take it
  * away, so that an older one would be taken again, as long as the directory has one; nobody but the
- * farmer can make one.
+ * farmer can make one. A node that no farmer has yet holds none.
  */
 export async function openWord<T extends { readonly version: number }>(
   parts: WordParts,
   checks: WordChecks<T>,
 ): Promise<WordHolder<T>> {
-  const { path, grid, onBad } = parts;
-  const home = farmOf(parts);
-  const verify = (envelope: Envelope): T | null =>
-    home === undefined ? null : checks.verify(envelope, home.farmer, { grid, farm: home.farm });
-  let held: T | null = null;
+  const { path, grid, home, onBad } = parts;
+  const verify = (envelope: Envelope, { farmer, farm }: Home): T =>
+    checks.verify(envelope, farmer, { grid, farm });
+  let kept: Envelope | null = null;
+  let held: { readonly home: Home | undefined; readonly word: T | null } = {
+    home: undefined,
+    word: null,
+  };
   try {
     const text = await readText(path, FILE_BYTES_MAX);
-    if (text !== undefined) held = verify(parseEnvelope(utf8(text)));
+    if (text !== undefined) kept = parseEnvelope(utf8(text));
   } catch (error) {
     onBad(`stored ${checks.name}`, error);
   }
+  const read = (by: Home): T | null => {
+    try {
+      return kept === null ? null : verify(kept, by);
+    } catch (error) {
+      onBad(`stored ${checks.name}`, error);
+      return null;
+    }
+  };
+  /** Checked anew when it turns out whose node this is. */
+  const current = (): T | null => {
+    const by = home.current();
+    if (held.home !== by) {
+      held = { home: by, word: by === undefined ? null : read(by) };
+    }
+    return held.word;
+  };
   return {
-    current: () => held,
+    current,
     take: async (envelope) => {
-      const word = verify(envelope);
-      if (word === null || word.version === held?.version) return;
-      checks.refuseOlder(word, held?.version ?? 0);
+      const by = home.current();
+      if (by === undefined) return;
+      const word = verify(envelope, by);
+      const before = current()?.version ?? 0;
+      if (word.version === before) return;
+      checks.refuseOlder(word, before);
       await writeDurably({ path, bytes: JSON.stringify(envelope) });
-      held = word;
+      kept = envelope;
+      held = { home: by, word };
     },
   };
-}
-
-function farmOf(parts: WordParts): { farmer: Identity; farm: string } | undefined {
-  const { token, grid, onBad } = parts;
-  if (token === null || parts.farmer === null) return undefined;
-  try {
-    const farmer = verifyIdentity(parts.farmer);
-    // Its end is about joining; the farm that it names stays this node's.
-    return { farmer, farm: verifyJoinToken(token, { farmer, grid, nowMs: 0 }).farm };
-  } catch (error) {
-    onBad('join token', error);
-    return undefined;
-  }
 }

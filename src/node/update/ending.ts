@@ -22,7 +22,8 @@ export function openEnding(): Ending {
   const controller = new AbortController();
   let isTold = false;
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(name, () => {
+    // Not once: execa, which then finds nobody else who listens, would end the process right away.
+    process.on(name, () => {
       isTold = true;
       controller.abort();
     });

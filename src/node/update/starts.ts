@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { type Start, startSchema, STARTS_MAX } from '../../contract/start.ts';
 import { writeDurably } from '../../host/files.ts';
-import { STATUS_SWITCH } from './supervisor.ts';
+import { STATUS_DISK, STATUS_GROWN, STATUS_SWITCH } from './supervisor.ts';
 
 type Reason = Pick<Start, 'reason' | 'detail'>;
 
@@ -23,11 +23,17 @@ const SENTENCES: Readonly<Record<string, string>> = {
 };
 
 /** Why an agent starts that is not the first of this boot; pure. */
-export function agentReason(end: string, back: string | undefined): Reason {
+export function agentReason(end: string, back?: string, why?: string): Reason {
   if (back !== undefined) {
     return { reason: 'update-back', detail: `the newer system was left: ${sentenceOfEnd(back)}` };
   }
   if (end === `status ${STATUS_SWITCH}`) return { reason: 'update', detail: '' };
+  if (end === `status ${STATUS_DISK}`) {
+    return { reason: 'disk', detail: 'its data disks changed: one failed, or one was taken' };
+  }
+  // A loop that stood still, and got on before it was ended for something else, is no reason.
+  const isSaid = end === 'hung' || end === `status ${STATUS_GROWN}` || end === 'status 1';
+  if (isSaid && why !== undefined) return { reason: 'agent-crash', detail: why };
   return { reason: 'agent-crash', detail: sentenceOfEnd(end) };
 }
 

@@ -1,16 +1,22 @@
-import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
 import { setInterval, setTimeout as pause } from 'node:timers/promises';
 import { readText } from '../../host/files.ts';
 import { isMountPoint } from '../../host/mount.ts';
 import { MiB, SECOND_MS } from '../../lib/units.ts';
+import type { Progress } from '../health/progress.ts';
+import type { Troubles } from '../health/troubles.ts';
 
 /** With this exit status the agent asks PID 1 to go to the other system (image/init/agent.c). */
 export const STATUS_SWITCH = 64;
+/** With this one, to be started anew: it took more of the machine than it should. */
+export const STATUS_GROWN = 65;
+/** With this one it asks to be started again, to open other data disks. */
+export const STATUS_DISK = 66;
 
 /** PID 1 ends an agent that did not get on with its work for a minute. */
 const ALIVE_MS = 5 * SECOND_MS;
-const LINE_BYTES_MAX = 100;
+const LINE_BYTES_MAX = 300;
 /** Where PID 1 mounts the system that does not run. */
 const OTHER_PATH = '/other';
 const PREPARE_MS = 200;
@@ -21,8 +27,17 @@ const PREPARE_TRIES = 25;
  * agent restarted, and go to a system that was verified; only root on the node can.
  */
 export type Supervisor = {
-  /** Says every few seconds that the agent gets on with its work, until the signal fires. */
-  readonly keepAlive: (signal: AbortSignal) => Promise<void>;
+  /** Says that the agent's loop gets on, if it does. */
+  readonly sayAlive: (watched: Watched) => Promise<void>;
+  /**
+   * Says so every few seconds until the signal fires. While it stands still nothing is said: PID 1
+   * ends the agent, and the machine's watchdog ends what can't be ended.
+   */
+  readonly keepAlive: (watched: Watched, signal: AbortSignal) => Promise<void>;
+  /** Says why this agent is about to end, or to be ended. */
+  readonly leaveWhy: (sentence: string) => Promise<void>;
+  /** What the agent before this one said so, if it did. */
+  readonly takeWhy: () => Promise<string | undefined>;
   /** Says that this system is well: the directory took its word. */
   readonly sayHealthy: () => Promise<void>;
   /** How the agent's last run in this boot ended; none at its first. */
@@ -39,22 +54,35 @@ export type Supervisor = {
 
 export type SupervisorPaths = { readonly agent: string; readonly boot: string };
 
+export type Watched = {
+  readonly progress: Pick<Progress, 'stuckAt'>;
+  readonly troubles: Pick<Troubles, 'set'>;
+};
+
 /** Opens it over PID 1's folder for the agent, and the one of the boot program's files. */
 export function openSupervisor({ agent, boot }: SupervisorPaths): Supervisor {
   const otherFolder = `${boot}/other`;
+  const leaveWhy = async (sentence: string): Promise<void> =>
+    writeFile(`${agent}/why`, sentence.slice(0, LINE_BYTES_MAX));
+  let wasStuck = false;
+  const sayAlive = async ({ progress, troubles }: Watched): Promise<void> => {
+    const stuck = progress.stuckAt();
+    const sentence = `The agent is about to be ended: ${stuck}.`;
+    troubles.set('LOOP_STUCK', stuck === undefined ? null : sentence);
+    if (stuck === undefined) await touch(`${agent}/alive`);
+    else await leaveWhy(stuck);
+    // It got on after all: whatever ends it later is another reason.
+    if (wasStuck && stuck === undefined) await rm(`${agent}/why`, { force: true });
+    wasStuck = stuck !== undefined;
+  };
   return {
     otherFolder,
-    keepAlive: async (signal) => {
-      const path = `${agent}/alive`;
+    sayAlive,
+    keepAlive: async (watched, signal) => {
       await mkdir(agent, { recursive: true, mode: 0o700 });
-      await writeFile(path, '');
-      const touch = async (): Promise<void> => {
-        // Whatever the clock says: another time than before is what counts.
-        const seconds = performance.timeOrigin / SECOND_MS + performance.now() / SECOND_MS;
-        await utimes(path, seconds, seconds);
-      };
       try {
-        for await (const _ of setInterval(ALIVE_MS, undefined, { signal })) await touch();
+        await sayAlive(watched);
+        for await (const _ of setInterval(ALIVE_MS, undefined, { signal })) await sayAlive(watched);
       } catch (error) {
         if (!signal.aborted) throw error;
       }
@@ -64,6 +92,12 @@ export function openSupervisor({ agent, boot }: SupervisorPaths): Supervisor {
     takeBack: async () => {
       const why = await readText(`${agent}/back`, LINE_BYTES_MAX);
       await rm(`${agent}/back`, { force: true });
+      return why;
+    },
+    leaveWhy,
+    takeWhy: async () => {
+      const why = await readText(`${agent}/why`, LINE_BYTES_MAX);
+      await rm(`${agent}/why`, { force: true });
       return why;
     },
     prepareOther: async (signal) => {
@@ -80,6 +114,13 @@ export function openSupervisor({ agent, boot }: SupervisorPaths): Supervisor {
       return names.includes('system.erofs') && end === `status ${STATUS_SWITCH}`;
     },
   };
+}
+
+/** Whatever the clock says: another time than before is what counts. */
+async function touch(path: string): Promise<void> {
+  await appendFile(path, '');
+  const seconds = (performance.timeOrigin + performance.now()) / SECOND_MS;
+  await utimes(path, seconds, seconds);
 }
 
 async function readThrough(path: string, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Start } from '../../contract/start.ts';
 import { readText } from '../../host/files.ts';
-import { takeLastWords } from '../../host/reset/pstore.ts';
+import { type Crash, takeCrash } from '../../host/reset/pstore.ts';
 import { goToKernel, readyKernel, restartMachine } from '../../host/reset/restart.ts';
 import { hasWatchdogBitten } from '../../host/reset/watchdog.ts';
 import { openTpm, TpmError } from '../../host/tpm/device.ts';
@@ -37,6 +37,8 @@ export type Update = {
   /** The starts of this boot with their reasons, this one too. */
   readonly starts: readonly Start[];
   readonly marks: BadMarks;
+  /** How the kernel before this one panicked, if it did. */
+  readonly crash: Crash | undefined;
   readonly follow: (turns: { readonly mayUpdate: MayUpdate }, signal: AbortSignal) => Promise<void>;
 };
 
@@ -46,11 +48,13 @@ export async function openUpdate(wish: UpdateWish): Promise<Update> {
   const marks = await openBadMarks(`${folder}/bad-releases.json`);
   const end = await supervisor.lastEnd();
   const back = await supervisor.takeBack();
+  const why = await supervisor.takeWhy();
   if (back !== undefined) await markBad(wish, marks, back);
   const isOnTrial = back === undefined && (await supervisor.isOnTrial());
   // What an agent before this one fetched and did not come to use.
   if (!isOnTrial) await emptyFolder(supervisor.otherFolder);
-  const reason = end === undefined ? await bootReasonOf(wish) : agentReason(end, back);
+  const crash = end === undefined ? await takeCrash() : undefined;
+  const reason = end === undefined ? await bootReasonOf(wish, crash) : agentReason(end, back, why);
   const system = boot.record.systemSha256;
   const atMs = wish.sinceKernelStartMs;
   const what = end === undefined ? 'boot' : 'agent';
@@ -61,6 +65,7 @@ export async function openUpdate(wish: UpdateWish): Promise<Update> {
   return {
     starts,
     marks,
+    crash,
     follow: async ({ mayUpdate }, signal) => {
       const parts = { ...wish, root, marks, measure, kernel: kernelDoors(wish) };
       await followReleases(parts, mayUpdate, signal);
@@ -68,9 +73,9 @@ export async function openUpdate(wish: UpdateWish): Promise<Update> {
   };
 }
 
-async function bootReasonOf({ folder }: UpdateWish) {
+async function bootReasonOf({ folder }: UpdateWish, crash: Crash | undefined) {
   return bootReason({
-    panic: await takeLastWords(),
+    panic: crash?.words,
     hasWatchdogBitten: await hasWatchdogBitten(),
     mark: await takeMark(folder),
   });

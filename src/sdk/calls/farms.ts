@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { IdentityBundle } from '../../identity/bundle.ts';
 import type { Envelope } from '../../identity/envelope.ts';
 import * as api from '../api.ts';
+import { registrationAnswer } from '../registration.ts';
 import { type Calls, type PageWish, queryOf } from '../calls.ts';
 
 /** What a node shall have free, and be; `features` are names with commas between. */
@@ -21,6 +22,10 @@ export function farmCalls({ get, post }: Calls) {
     farm: async (id: string) => get(`/v1/farms/${id}`, api.farmAnswer),
     putTerms: async (farm: string, terms: Envelope) =>
       post(`/v1/farms/${farm}/terms`, terms, api.idAnswer),
+    approveNode: async (node: string, approval: Envelope) =>
+      post(`/v1/nodes/${node}/approval`, approval, registrationAnswer),
+    putDiskConsent: async (farm: string, consent: Envelope) =>
+      post(`/v1/farms/${farm}/disks`, consent, api.idAnswer),
     putUpdatePolicy: async (farm: string, policy: Envelope) =>
       post(`/v1/farms/${farm}/policy`, policy, api.idAnswer),
     updates: async (farm: string) => get(`/v1/farms/${farm}/updates`, api.updatesAnswer),

@@ -72,7 +72,7 @@ test('a data disk remembers in its boot block, and its file system stays whole',
     expect(after.subarray(1024).equals(before.subarray(1024))).toBe(true);
     expect(after.subarray(0, 8).toString()).toBe('ZOSFLOOR');
     expect(after.readBigUInt64LE(16 + 3 * 8)).toBe(5n);
-    expect(await readContent(path)).toEqual({ kind: 'ext4', label: LABEL });
+    expect(await readContent(path)).toMatchObject({ kind: 'ext4', label: LABEL });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -10,7 +10,7 @@ import {
 import { keyIdOf } from '../../../src/identity/keys.ts';
 import { sha256Hex, utf8 } from '../../../src/lib/bytes.ts';
 import { openClient } from '../../../src/sdk/index.ts';
-import { CAPACITY } from '../../support/directory.ts';
+import { CAPACITY } from '../../support/identity/farm.ts';
 import { inParallel } from './parallel.ts';
 
 const GRID = 'test';

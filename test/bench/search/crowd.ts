@@ -11,7 +11,7 @@ import { untrustedPayload } from '../../../src/identity/envelope.ts';
 import { sha256Hex, utf8 } from '../../../src/lib/bytes.ts';
 import { GiB } from '../../../src/lib/units.ts';
 import { GRID } from '../../support/contracts.ts';
-import { makeFarmer } from '../../support/directory.ts';
+import { makeFarmer } from '../../support/identity/farm.ts';
 import { makeQuickly, signQuickly } from '../feed/crowd.ts';
 
 export const COUNTRIES = ['BE', 'DE', 'EG', 'FR', 'IN', 'KE', 'NL', 'TZ', 'US', 'ZA'];
@@ -46,8 +46,8 @@ export async function fillDatabase(
 }
 
 const CAPACITY = `farm, country, class, proven_until_ms, cpu_millis, memory_bytes, ssd_bytes,
-  hdd_bytes, free_cpu_millis, free_memory_bytes, free_ssd_bytes, compute_price, storage_price,
-  network_price, features, online_until_ms, since_day, measure_at_ms`;
+  hdd_bytes, free_cpu_millis, free_memory_bytes, free_ssd_bytes, free_hdd_bytes, compute_price,
+  storage_price, network_price, features, online_until_ms, since_day, measure_at_ms`;
 const NODE = `farm, offer_id, offer_version, offer, capacity, prices, class, terms_version`;
 
 /** The thousand once more, with other ids, and documents as long. */
@@ -152,7 +152,7 @@ function nodeWork(
     });
     const beat = { value: heartbeat, envelope: signQuickly('heartbeat', heartbeat, node.key) };
     yield* putHeartbeat(QUIET, beat, nowMs);
-    yield* countWindow(beat.value, nowMs);
+    yield* countWindow(beat.value, { nowMs, wasAsleep: false });
   };
 }
 

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { HOUR_MS } from '../../../src/lib/units.ts';
 import { openClient } from '../../../src/sdk/index.ts';
 import { makeContract } from '../../support/contracts.ts';
-import { freshNonce } from '../../support/directory.ts';
+import { freshNonce } from '../../support/identity/farm.ts';
 import { type Ground, layGround } from '../../support/store/directory-process.ts';
 import { makeQuickly, type Signing, signQuickly } from '../feed/crowd.ts';
 import { inParallel } from '../feed/parallel.ts';
@@ -66,7 +66,7 @@ function bodyOf(ground: Ground, tenant: Signing, { at, nowMs }: { at: number; no
     node: node.id,
     offer: node.offerId,
     nonce: freshNonce(),
-    resources: { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0 },
+    resources: { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0, hddBytes: 0 },
     workloads: [],
     notBeforeMs: nowMs - HOUR_MS,
     notAfterMs: nowMs + HOUR_MS,

@@ -84,6 +84,17 @@ test.each([
   },
 );
 
+test('a time server that lies neither moves a clock that can be right, nor makes a release old', async () => {
+  for (const hintMs of [0, Date.UTC(2035, 0, 1)]) {
+    const { what, clockMs } = await decide({ onDisk: FLOOR, hintMs });
+    expect({ what, clockMs }).toEqual({ what: 'taken', clockMs: NOW_MS });
+  }
+  // The directory's word counts whatever a time server says.
+  const told = { timeMs: NOW_MS, lowest: null };
+  const lied = await decide({ clockMs: 0, told, hintMs: Date.UTC(2035, 0, 1) });
+  expect(lied).toMatchObject({ what: 'taken', clockMs: NOW_MS });
+});
+
 test('no time, signed or not, is before the image was made', async () => {
   const told = { timeMs: 1, lowest: null };
   expect((await decide({ clockMs: 0, told })).clockMs).toBe(BUILT_MS);

@@ -7,7 +7,7 @@ import { signEnvelope } from '../../../src/identity/envelope.ts';
 import { entryOf, formatEntry } from '../../../src/record/entry.ts';
 import { utf8 } from '../../../src/lib/bytes.ts';
 import { carry, makeContract, makePerson, NOW_MS, type Person } from '../../support/contracts.ts';
-import { makeFarmer } from '../../support/directory.ts';
+import { makeFarmer } from '../../support/identity/farm.ts';
 import { type LyingDirectory, openLyingDirectory } from '../../support/watch/lying-directory.ts';
 import { signerOf, WITNESSES } from '../../support/record/signers.ts';
 import { type Ran, zos } from '../support/captured-terminal.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { EXIT } from '../../../src/bot/errors.ts';
 import { openLyingDirectory } from '../../support/watch/lying-directory.ts';
-import { makeFarmer } from '../../support/directory.ts';
+import { makeFarmer } from '../../support/identity/farm.ts';
 import { zos } from '../support/captured-terminal.ts';
 
 test('who follows bears with a directory that is away, and is told at once of a fork', async () => {

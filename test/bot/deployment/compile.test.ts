@@ -103,7 +103,7 @@ test('two containers on two nodes: a contract each, and each finds the other by 
     version: 1,
     previous: null,
     node: 'a'.repeat(64),
-    resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: MiB },
+    resources: { cpuMillis: 500, memoryBytes: 64 * MiB, ssdBytes: MiB, hddBytes: 0 },
     notAfterMs: 1_800_000_000_000 + 24 * HOUR_MS,
   });
   expect(first?.workloads).toEqual([

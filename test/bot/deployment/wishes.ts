@@ -16,13 +16,14 @@ export function wish(name: string, over: Partial<ContainerWish> = {}): Container
     network: null,
     node: null,
     uid: 65534,
+    volumes: [],
     ...over,
   };
 }
 
 /** A node with two processors, `memoryBytes` and 8 GiB of storage left. */
 export function candidate(digit: string, memoryBytes: number): Candidate {
-  const free = { cpuMillis: 2000, memoryBytes, ssdBytes: 8 * GiB };
+  const free = { cpuMillis: 2000, memoryBytes, ssdBytes: 8 * GiB, hddBytes: 0 };
   return { node: digit.repeat(64), free };
 }
 
@@ -36,6 +37,7 @@ export const candidates = fc.uniqueArray(
       cpuMillis: fc.integer({ min: 0, max: 4000 }),
       memoryBytes: fc.integer({ min: 0, max: 2 * GiB }),
       ssdBytes: fc.integer({ min: 0, max: 64 * MiB }),
+      hddBytes: fc.integer({ min: 0, max: 64 * MiB }),
     }),
   }),
   { selector: ({ node }) => node, minLength: 1, maxLength: 6 },

@@ -46,10 +46,15 @@ export type NodeWish = {
   readonly script?: Script;
   /** It refuses every contract, with a reason of its own. */
   readonly refuses?: boolean;
+  /** What it says to whoever asks why. */
+  readonly explanation?: string;
   /** What every container of it has printed. */
   readonly log?: string;
   /** What it says of its starts and its updates. */
-  readonly life?: Pick<Heartbeat, 'starts' | 'systemBad' | 'boot'>;
+  readonly life?: Pick<
+    Heartbeat,
+    'starts' | 'systemBad' | 'troubles' | 'metrics' | 'boot' | 'cards' | 'isAsleep'
+  >;
   /** What its boot is worth; nothing unless told. */
   readonly own?: Pick<OwnClass, 'class' | 'endorsement' | 'attest'>;
 };
@@ -206,7 +211,7 @@ class Agent {
       nowMs: Date.now(),
       offers: new Map([[sha256Hex(untrustedPayload(signedOffer, 'offer')), offer.prices]]),
       total: resourcesOf(offer.capacity),
-      usedByOthers: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
+      usedByOthers: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 },
       held: this.#held.get(contract.id),
       isCancelled: false,
       class: offer.class,
@@ -223,7 +228,7 @@ class Agent {
       this.#asked.set(contract.id, asked + 1);
       const workloads = contract.workloads.map(({ kind, name }): Workload => {
         const said = wish.script?.(name, asked) ?? { state: 'running', because: '' };
-        return kind === 'znet'
+        return kind !== 'container'
           ? { kind, name, state: 'running', because: '' }
           : { kind, name, ...said };
       });
@@ -262,6 +267,13 @@ class Agent {
       if (evidence === undefined) return;
       await client.putAnswer(signAnswer(question, evidence, keys.signing));
       return;
+    }
+    if (question.ask === 'explain' && wish.explanation !== undefined) {
+      await client.putAnswer(signAnswer(question, utf8(wish.explanation), keys.signing));
+    }
+    if (question.ask === 'power') {
+      const said = { isDone: true, sentence: `Asked to ${JSON.stringify(question.order)}.` };
+      await client.putAnswer(signAnswer(question, utf8(JSON.stringify(said)), keys.signing));
     }
     if (question.ask !== 'logs') return;
     const held = this.#held.get(question.contract);

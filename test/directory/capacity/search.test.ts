@@ -7,6 +7,7 @@ import { sha256Hex } from '../../../src/lib/bytes.ts';
 import { GiB, MiB } from '../../../src/lib/units.ts';
 import type { CapacityQuery } from '../../../src/sdk/calls/farms.ts';
 import { GRID, makePerson, type Person } from '../../support/contracts.ts';
+import { openDirectory, type TestDirectory } from '../../support/directory.ts';
 import {
   contractFor,
   type Farmer,
@@ -14,9 +15,7 @@ import {
   makeOffer,
   makeReceipt,
   makeToken,
-  openDirectory,
-  type TestDirectory,
-} from '../../support/directory.ts';
+} from '../../support/identity/farm.ts';
 
 const PRICES = { computeHourMicros: 12_500, storageHourMicros: 4000, networkMicros: 10 };
 
@@ -134,7 +133,7 @@ test('what a contract books is no longer found, and is again when the contract i
   const tenant = makePerson('tenant');
   const ghent = nodes.get('ghent');
   if (ghent === undefined) throw new Error('ghent is missing');
-  const resources = { cpuMillis: 30_000, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB };
+  const resources = { cpuMillis: 30_000, memoryBytes: 64 * MiB, ssdBytes: 8 * MiB, hddBytes: 0 };
   const contract = contractFor(tenant, ghent, { resources, price: PRICES });
   const { id, digest } = await directory.client.submitContract(contract);
   expect(await found({ cpuMillis: 4000 })).not.toContain('ghent');

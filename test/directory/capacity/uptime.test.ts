@@ -3,16 +3,16 @@ import { saidWindows, WINDOW_MS, windowAt } from '../../../src/capacity/uptime.t
 import { signEnvelope } from '../../../src/identity/envelope.ts';
 import { DAY_MS, MINUTE_MS } from '../../../src/lib/units.ts';
 import { GRID, type Person } from '../../support/contracts.ts';
-import {
-  joinNode,
-  makeFarmer,
-  openDirectory,
-  type TestDirectory,
-} from '../../support/directory.ts';
+import { joinNode, openDirectory, type TestDirectory } from '../../support/directory.ts';
+import { makeFarmer } from '../../support/identity/farm.ts';
 
 let seq = 0;
 
-async function beat(directory: TestDirectory, node: Person, uptimeMs: number): Promise<void> {
+async function beat(
+  directory: TestDirectory,
+  node: Person,
+  life: number | { readonly uptimeMs: number; readonly isAsleep: true },
+): Promise<void> {
   seq += 1;
   const heartbeat = {
     grid: GRID,
@@ -20,13 +20,13 @@ async function beat(directory: TestDirectory, node: Person, uptimeMs: number): P
     seq,
     atMs: directory.clock.nowMs,
     bootId: 'test',
-    uptimeMs,
     memory: { totalBytes: 1, availableBytes: 1 },
     system: null,
     addresses: [],
     stages: [],
     keyKept: 'disk',
     agentStarts: 1,
+    ...(typeof life === 'number' ? { uptimeMs: life } : life),
   };
   await directory.client.putHeartbeat(signEnvelope('heartbeat', heartbeat, node.keys.signing));
 }
@@ -75,6 +75,24 @@ test('a cut cable is told from a machine that is down, by what the node signs', 
   await pass(directory, 25);
   await beat(directory, node, DAY_MS);
   expect(await uptimeOf(directory, node)).toEqual({ heard: 2, said: 4, windows: 6 });
+});
+
+test('sleep that a node announced counts neither for it nor against it', async () => {
+  await using directory = await openDirectory();
+  const node = await joinNode(directory, makeFarmer());
+  await pass(directory, 1);
+  await beat(directory, node, 1000);
+  await pass(directory, 5);
+  await beat(directory, node, { uptimeMs: 1000, isAsleep: true });
+  const before = await uptimeOf(directory, node);
+  expect(before).toEqual({ heard: 2, said: 0, windows: 2 });
+  await pass(directory, 60);
+  expect(await uptimeOf(directory, node)).toEqual(before);
+  // Woken; from here on its silence counts again.
+  await beat(directory, node, 1000);
+  expect(await uptimeOf(directory, node)).toEqual({ heard: 3, said: 0, windows: 3 });
+  await pass(directory, 10);
+  expect(await uptimeOf(directory, node)).toEqual({ heard: 3, said: 0, windows: 5 });
 });
 
 test('a directory that was away takes nothing from the uptime of its nodes', async () => {

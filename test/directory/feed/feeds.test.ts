@@ -112,3 +112,12 @@ test('the newest connection of a node counts, and a node that is forgotten has n
   await once(newer.resume(), 'close');
   expect(bench.feeds.count()).toBe(0);
 });
+
+test('who comes when the end has come already is let go at once', async () => {
+  await using bench = await openBench();
+  bench.notifier.close();
+  const socket = await bench.dial();
+  await once(socket.resume(), 'close');
+  expect(bench.feeds.count()).toBe(0);
+  expect(await bench.notifier.watch('node').next(60_000)).toBe('closed');
+});

@@ -1,17 +1,12 @@
 import { expect, test } from 'vitest';
 import { signRequest } from '../../../src/contract/request.ts';
 import type { Wants } from '../../../src/contract/wants.ts';
+import { run } from '../../../src/directory/database/work.ts';
 import { exchange } from '../../../src/host/http.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../src/lib/units.ts';
 import { GRID, makePerson } from '../../support/contracts.ts';
-import {
-  contractFor,
-  freshNonce,
-  joinNode,
-  makeFarmer,
-  openDirectory,
-  signingOf,
-} from '../../support/directory.ts';
+import { joinNode, openDirectory, signingOf } from '../../support/directory.ts';
+import { contractFor, freshNonce, makeFarmer } from '../../support/identity/farm.ts';
 
 const tenant = makePerson('tenant');
 
@@ -55,7 +50,7 @@ test('many changes at once come as whole wants, the last of them complete', asyn
   const node = await joinNode(directory, makeFarmer());
   const feed = client.feed(signingOf(node, clock));
   await next(feed);
-  const resources = { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0 };
+  const resources = { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0, hddBytes: 0 };
   const all = Array.from({ length: 20 }, () => contractFor(tenant, node, { resources }));
   await Promise.all(all.map(async (carried) => client.submitContract(carried)));
   let wants = await next(feed);
@@ -110,6 +105,18 @@ test('closing the directory ends feeds and long-polls', async () => {
   await directory[Symbol.asyncDispose]();
   expect((await ended).done).toBe(true);
   expect(await poll.catch(() => null)).toBe(null);
+});
+
+test('a directory that was closed reads and writes nothing any more', async () => {
+  const directory = await openDirectory();
+  const { store, database, clock } = directory;
+  const node = await joinNode(directory, makeFarmer());
+  const reading = store.wants(node.id, clock.nowMs).catch(() => 'refused');
+  await directory[Symbol.asyncDispose]();
+  await reading;
+  expect(await store.wants(node.id, clock.nowMs).catch(() => 'refused')).toBe('refused');
+  const write = database.write(() => run('DELETE FROM questions'));
+  expect(await write.catch(() => 'refused')).toBe('refused');
 });
 
 test('only the node reads what it shall have, with each signature once', async () => {

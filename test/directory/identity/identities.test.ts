@@ -14,17 +14,14 @@ import { sha256Hex, toBase64 } from '../../../src/lib/bytes.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import { HOUR_MS } from '../../../src/lib/units.ts';
 import { GRID, makeContract, makePerson } from '../../support/contracts.ts';
+import { joinNode, openDirectory, signingOf, type TestDirectory } from '../../support/directory.ts';
 import {
   freshNonce,
-  joinNode,
   makeFarmer,
   makeOffer,
   makeReceipt,
   makeToken,
-  openDirectory,
-  signingOf,
-  type TestDirectory,
-} from '../../support/directory.ts';
+} from '../../support/identity/farm.ts';
 import { keysFrom, makeOwner, makeTeam } from '../../support/identity/people.ts';
 
 const alice = makeOwner('alice');

@@ -3,7 +3,8 @@ import { listenForMetrics } from '../../../src/directory/metrics/listener.ts';
 import { openMetrics } from '../../../src/directory/metrics/metrics.ts';
 import { exchange } from '../../../src/host/http.ts';
 import { makePerson } from '../../support/contracts.ts';
-import { joinNode, makeFarmer, openDirectory, signingOf } from '../../support/directory.ts';
+import { joinNode, openDirectory, signingOf } from '../../support/directory.ts';
+import { makeFarmer } from '../../support/identity/farm.ts';
 
 const SAMPLE = /^[a-z_:][a-z0-9_:]*(?:\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? \S+$/iu;
 

@@ -8,7 +8,8 @@ import { verifyIdentity } from '../../../src/identity/document.ts';
 import { toBase64, utf8 } from '../../../src/lib/bytes.ts';
 import { MESSAGE_KEPT_MS, openMessage, sealMessage } from '../../../src/phonebook/message.ts';
 import { GRID, makePerson, type Person } from '../../support/contracts.ts';
-import { freshNonce, openDirectory, type TestDirectory } from '../../support/directory.ts';
+import { openDirectory, type TestDirectory } from '../../support/directory.ts';
+import { freshNonce } from '../../support/identity/farm.ts';
 
 const [alice, bob, eve] = [makePerson('alice'), makePerson('bob'), makePerson('eve')];
 

@@ -10,14 +10,8 @@ import { parseTlogProof } from '../../../src/record/tlog-proof.ts';
 import { leafHash } from '../../../src/record/tree.ts';
 import { verifyCheckpoint, verifyGrowth, verifyTlogProof } from '../../../src/record/verify.ts';
 import { GRID, NOW_MS } from '../../support/contracts.ts';
-import {
-  joinNode,
-  makeFarmer,
-  makeReceipt,
-  signingOf,
-  type TestDirectory,
-  HEARTBEAT,
-} from '../../support/directory.ts';
+import { joinNode, signingOf, type TestDirectory } from '../../support/directory.ts';
+import { makeFarmer, makeReceipt, HEARTBEAT } from '../../support/identity/farm.ts';
 import { verdict } from '../../support/record/signers.ts';
 import { openIn, openSetting, submit, tenant } from '../../support/record/setting.ts';
 

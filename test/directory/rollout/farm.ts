@@ -3,7 +3,8 @@ import { verifyIdentity } from '../../../src/identity/document.ts';
 import type { BadMark, Judgement, ReleaseKind, UpdatePolicy } from '../../../src/rollout/spec.ts';
 import { openTurnAnswer, signTurnWish, signUpdatePolicy } from '../../../src/rollout/verify.ts';
 import { GRID, type Person } from '../../support/contracts.ts';
-import { type Farmer, joinNode, makeFarmer, type TestDirectory } from '../../support/directory.ts';
+import { joinNode, type TestDirectory } from '../../support/directory.ts';
+import { type Farmer, makeFarmer } from '../../support/identity/farm.ts';
 
 export const OLD = '00'.repeat(32);
 export const NEW = '11'.repeat(32);

@@ -71,7 +71,7 @@ test('the share is never exceeded, and after a bad one nobody goes, whatever rac
         expect([...going].filter((node) => !before.has(node))).toEqual([]);
       }
     }),
-    { numRuns: 30 },
+    { numRuns: 60 },
   );
   // The property says nothing unless all of it happened.
   expect(Math.min(counts.granted, counts.waited, counts.stopped)).toBeGreaterThan(20);

@@ -33,16 +33,22 @@ async function readDocument(): Promise<Map<string, Operation>> {
   );
 }
 
+const ROUTE = /\bapp\.(get|post|put|delete)\(\s*'([^']+)'/gu;
+/** A farmer's word comes in by one function, which makes its route. */
+const FARMER_WORD = /\baddFarmerWord\(app, directory, \{\s*name: '([^']+)'/gu;
+
 /** Every route that stands in the source, as the document writes it. */
 function routesInSource(): string[] {
   const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' });
   return files
     .filter((name) => name.endsWith('.ts'))
     .map((name) => readFileSync(join(SOURCES, name), 'utf8'))
-    .flatMap((text) => [...text.matchAll(/\bapp\.(get|post|put|delete)\(\s*'([^']+)'/gu)])
-    .map(([, method = '', path = '']) => {
-      return `${method.toUpperCase()} ${path.replaceAll(/:(\w+)|(\*)/gu, '{$1$2}')}`;
-    });
+    .flatMap((text) => [
+      ...[...text.matchAll(ROUTE)].map(([, method = '', path = '']) => {
+        return `${method.toUpperCase()} ${path.replaceAll(/:(\w+)|(\*)/gu, '{$1$2}')}`;
+      }),
+      ...[...text.matchAll(FARMER_WORD)].map(([, name]) => `POST /v1/farms/{id}/${name}`),
+    ]);
 }
 
 /** Whether a body may hold what is named and nothing else. */

@@ -117,12 +117,9 @@ test(
     expect(seen.get(old.id)).toBe('unverified unverified');
     const nodes = await askBot(grid.bot, ['nodes'], nodesSchema);
     const security = new Map(nodes.map((node) => [node.id, node.security]));
-    expect(security.get(attested.id)).toEqual({
-      isSecureBoot: true,
-      lockdown: 'integrity',
-      because: '',
-    });
-    expect(security.get(old.id)).toMatchObject({ isSecureBoot: false, lockdown: 'integrity' });
+    const lockdown = 'confidentiality';
+    expect(security.get(attested.id)).toEqual({ isSecureBoot: true, lockdown, because: '' });
+    expect(security.get(old.id)).toMatchObject({ isSecureBoot: false, lockdown });
   },
   STEP_MS,
 );

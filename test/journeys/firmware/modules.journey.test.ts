@@ -25,6 +25,8 @@ beforeAll(async () => {
   const ours = await releasedModule();
   const bare = withoutSignature(ours);
   const foreign = concatBytes(bare, await foreignSignature(bare));
+  const kernel = new Uint8Array(await readFile(join(ROOT, 'dist/release/vmlinuz')));
+  const changed = kernel.map((byte, at) => (at === kernel.length >> 1 ? byte ^ 1 : byte));
   const init = join(folder, 'init');
   const source = join(ROOT, 'test/support/guest/modules.c');
   await run({ file: 'musl-gcc', args: ['-static', '-Os', '-s', '-o', init, source] });
@@ -35,11 +37,12 @@ beforeAll(async () => {
     { path: 'try/ours.ko', kind: 'file', bytes: ours },
     { path: 'try/unsigned.ko', kind: 'file', bytes: bare },
     { path: 'try/foreign.ko', kind: 'file', bytes: foreign },
+    { path: 'try/changed-kernel', kind: 'file', bytes: changed },
   ]);
   await writeFile(initrdPath, archive);
   await using machine = startQemu({
     accelerator: 'tcg',
-    memoryMiB: 256,
+    memoryMiB: 512,
     processors: 1,
     cards: [],
     diskPaths: [],
@@ -70,6 +73,11 @@ test('an unsigned kernel module is refused, in the kernel’s own words', () => 
 test('a kernel module signed by a stranger is refused, in the kernel’s own words', () => {
   expect(text()).toMatch(/module foreign: (?:Required key not available|Key was rejected)/u);
   expect(text()).toMatch(/kernel .*module with unavailable key is rejected/u);
+});
+
+test('a kernel with one bit changed is not gone to, in the kernel’s own words', () => {
+  expect(text()).toMatch(/kernel changed-kernel: (?:Key was rejected|Bad message|Operation not)/u);
+  expect(text()).toContain('kexec of unsigned images is restricted');
 });
 
 /** The first of those that the first stage brings, unpacked. */

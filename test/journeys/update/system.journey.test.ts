@@ -1,17 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
-import { askBot } from '../../../boot/grid/bot.ts';
 import { type Grid, openGrid } from '../../../boot/grid/grid.ts';
 import { buildEnvironment } from '../../../boot/grid/release.ts';
 import type { ConsoleLine } from '../../../boot/lab/guest.ts';
 import type { Heartbeat } from '../../../src/contract/receipt.ts';
-import { namedFileSchema } from '../../../src/lib/names.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../src/lib/units.ts';
 import { type Door, makeDoorFirstStage, openDoor } from '../../support/door.ts';
 import { heartbeatThat, lineAfter as findLine } from '../../support/grid.ts';
+import { deployLasting, type LastingContainer } from '../../support/update/lasting.ts';
 import { openPublisher, type Publisher } from '../../support/update/release.ts';
 import { type Fault, openSystemMaker, type SystemMaker } from '../../support/update/system.ts';
 
@@ -26,7 +24,7 @@ let grid: Grid;
 let door: Door;
 let systems: SystemMaker;
 let publisher: Publisher;
-let container: { pid: number; start: string };
+let container: LastingContainer;
 let good = '';
 
 beforeAll(async () => {
@@ -52,7 +50,7 @@ beforeAll(async () => {
   door = stack.use(await openDoor(join(grid.lab.folder, 'node1.serial')));
   systems = await openSystemMaker(ROOT, join(folder, 'systems'));
   publisher = openPublisher(ROOT, grid.releasePath);
-  container = await deploy(folder);
+  container = await deployLasting({ root: ROOT, folder, grid, door });
 }, BOOT_MS);
 
 afterAll(async () => {
@@ -134,30 +132,4 @@ function heartbeatOf(
     isSo: (said) => said.system === system && isSo(said),
     deadlineMs: 2 * MINUTE_MS,
   });
-}
-
-const statusSchema = z.object({
-  contracts: z.array(
-    z.object({
-      receipt: z.object({
-        workloads: z.array(z.object({ kind: z.string(), pid: z.number().optional() })),
-      }),
-    }),
-  ),
-});
-
-/** A container that has to outlive every agent. */
-async function deploy(folder: string): Promise<typeof container> {
-  const file = join(ROOT, 'dist/images/web.erofs');
-  const url = `${grid.imagesUrl}/web.erofs`;
-  const image = await askBot(grid.bot, ['image', file, '--url', url], namedFileSchema);
-  const path = join(folder, 'deployment.json');
-  const containers = { one: { image, args: ['/bin/busybox', 'sleep', '36000'] } };
-  await writeFile(path, JSON.stringify({ name: 'lasting', duration: '1h', containers }));
-  await grid.bot.zos({ args: ['deploy', path] });
-  const { contracts } = await askBot(grid.bot, ['status', 'lasting'], statusSchema);
-  const pid = contracts[0]?.receipt.workloads.find(({ kind }) => kind === 'container')?.pid ?? 0;
-  const start = await door.ask(`start ${pid}`);
-  expect(start).toMatch(/^start [1-9]\d*$/u);
-  return { pid, start };
 }

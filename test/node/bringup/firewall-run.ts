@@ -1,9 +1,11 @@
 import { listRules, loadRules } from '../../../src/host/net/nft.ts';
 import { openTunnelPort } from '../../../src/host/net/firewall.ts';
 import { closeFirewall, firewallDriver } from '../../../src/node/bringup/firewall.ts';
+import { openTroubles } from '../../../src/node/health/troubles.ts';
 
 /** Runs in a network namespace of its own and prints what it saw, one line a look. */
-const { observe, create } = firewallDriver();
+const troubles = openTroubles({ steady: () => 0, say: console.log });
+const { observe, create } = firewallDriver(troubles);
 const { signal } = new AbortController();
 const look = async (what: string): Promise<void> => {
   const isThere = (await observe(signal)).has('host');
@@ -11,10 +13,10 @@ const look = async (what: string): Promise<void> => {
   console.log(`${what}: ${isThere ? 'closed' : 'open'}${hasPort ? ', tunnel port' : ''}`);
 };
 await look('bare');
-await closeFirewall();
+await closeFirewall(troubles);
 await look('closed at the start');
 await loadRules(openTunnelPort(5000));
-await closeFirewall();
+await closeFirewall(troubles);
 await look('closed again by the next agent');
 await loadRules('flush ruleset\n');
 await look('flushed by somebody');

@@ -9,7 +9,7 @@ import { FREE } from '../../../src/capacity/price.ts';
 import { renewOffer } from '../../../src/node/capacity/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { GRID } from '../../support/contracts.ts';
-import { CAPACITY } from '../../support/directory.ts';
+import { CAPACITY } from '../../support/identity/farm.ts';
 
 let folder = '';
 beforeEach(() => {

@@ -9,7 +9,7 @@ import type { Envelope } from '../../../src/identity/envelope.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import { openTerms } from '../../../src/node/capacity/terms.ts';
 import { GRID, PRICES } from '../../support/contracts.ts';
-import { contractFor, type Farmer, makeFarmer, makeToken } from '../../support/directory.ts';
+import { contractFor, type Farmer, homeOf, makeFarmer } from '../../support/identity/farm.ts';
 import { startAgent, until } from '../../support/node/agent.ts';
 import {
   IMAGE,
@@ -78,8 +78,7 @@ test('terms that another farmer signed, for another farm, or older ones, are not
   const holder = await openTerms({
     path: join(folder, 'farm-terms.json'),
     grid: GRID,
-    token: makeToken(farmer),
-    farmer: farmer.document,
+    home: homeOf(farmer),
     onBad: () => undefined,
   });
   const take = async (terms: Envelope): Promise<unknown> => holder.take(terms).catch(codeOf);

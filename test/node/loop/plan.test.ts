@@ -208,7 +208,7 @@ test('of a kind that can not be read nothing is touched, nor what it may stand o
       const have = {
         found,
         unseen: new Map([[KINDS[blind] ?? '', 'no']]),
-        busy: new Set<string>(),
+        busy: new Map(),
       };
       for (const step of plan({ want, have, memory: new Map(), nowMs: world.nowMs })) {
         if (step.do === 'wait') continue;
@@ -228,7 +228,8 @@ test('what an earlier step is still at work on is left alone', () => {
       world.settle(worldGraph(before, met), 50);
       const want = worldGraph(after, met);
       const all = [...before, ...after].map(keyOf);
-      const busy = new Set(picks.flatMap((pick) => all[pick % Math.max(1, all.length)] ?? []));
+      const picked = picks.flatMap((pick) => all[pick % Math.max(1, all.length)] ?? []);
+      const busy = new Map(picked.map((key) => [key, want.items.get(key)?.deps ?? []]));
       const have = { found: world.observe(want), unseen: new Map<string, string>(), busy };
       for (const step of plan({ want, have, memory: new Map(), nowMs: world.nowMs })) {
         const isTouched = step.do !== 'wait' && busy.has(keyOf(step));

@@ -97,7 +97,41 @@ test('a step that hangs is told to stop, and not started a second time while it 
   });
   expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   expect(plans).toContain('failed lamp a: It did not end within 0.0 s.\n');
-  expect(plans.at(-1)).toBe('wait lamp a: busy: an earlier step has not ended yet\n');
+  expect(plans.at(-1)).toBe('wait lamp a: busy: a step is at work on it\n');
+});
+
+test('a step that hangs keeps nothing that comes later waiting', async () => {
+  const told: string[] = [];
+  const things = new Map<string, Thing>();
+  const good = makeDriver('lamp', things, told);
+  const driver: typeof good = {
+    ...good,
+    create: async (spec, signal) => {
+      if (spec.id === 'hung') await new Promise(() => undefined);
+      await good.create(spec, signal);
+    },
+  };
+  const ending = new AbortController();
+  const ids = ['hung'];
+  const loop = openLoop({
+    drivers: new Map([['lamp', loopDriver(driver)]]),
+    lookAgainMs: 60_000,
+    stepMsMax: 60_000,
+    wantOf: () => wantOf('lamp', ids),
+    onView: ({ steps }) => {
+      // The first pass has begun the step that hangs: now somebody else wants something.
+      if (ids.length === 1) {
+        ids.push('late');
+        setTimeout(() => loop.wake(), 10);
+      }
+      if (steps.length === 1 && things.has('late')) ending.abort();
+    },
+    onFailure: (key) => told.push(`failed ${key}`),
+    clock: () => Math.round(performance.now()),
+    chance: () => 0,
+  });
+  await loop.run(ending.signal);
+  expect(told).toEqual(['create lamp late']);
 });
 
 test('one thing that fails does not keep the others waiting', async () => {

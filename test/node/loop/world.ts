@@ -37,7 +37,7 @@ export class World {
   }
 
   plan(want: Graph): ReturnType<typeof plan> {
-    const have = { found: this.observe(want), unseen: new Map(), busy: new Set<Key>() };
+    const have = { found: this.observe(want), unseen: new Map(), busy: new Map() };
     this.memory = forget(this.memory, { want, have, nowMs: this.nowMs });
     return plan({ want, have, memory: this.memory, nowMs: this.nowMs });
   }

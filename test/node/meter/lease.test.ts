@@ -3,7 +3,7 @@ import { type ContainerHave, containerIdOf } from '../../../src/container/plan.t
 import { contractDigest, signCancellation } from '../../../src/contract/sign.ts';
 import { HOUR_MS } from '../../../src/lib/units.ts';
 import { GRID } from '../../support/contracts.ts';
-import { contractFor } from '../../support/directory.ts';
+import { contractFor } from '../../support/identity/farm.ts';
 import { startAgent, until } from '../../support/node/agent.ts';
 import {
   IMAGE,

@@ -1,4 +1,3 @@
-import { OPENS_ELSEWHERE } from '../../../src/contract/checks/body.ts';
 import { mkdtempSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,24 +14,12 @@ import {
   untrustedPayload,
 } from '../../../src/identity/envelope.ts';
 import { textOf } from '../../../src/lib/bytes.ts';
-import { openHoldings } from '../../../src/node/holdings.ts';
-import { openRecordStore } from '../../../src/node/record/store.ts';
-import { openWatch } from '../../../src/node/record/watch.ts';
 import { type Addressee, type Entry, entryOf, formatEntry } from '../../../src/record/entry.ts';
-import {
-  carry,
-  GRID,
-  makeContract,
-  makeKnowledge,
-  makePerson,
-  NODE_ID,
-  NOW_MS,
-  OFFER_ID,
-  PRICES,
-} from '../../support/contracts.ts';
-import { freshNonce } from '../../support/directory.ts';
+import { carry, GRID, makeContract, makePerson, NODE_ID, NOW_MS } from '../../support/contracts.ts';
+import { freshNonce } from '../../support/identity/farm.ts';
 import { History } from '../../support/hostile/history.ts';
-import { policyOf, WITNESSES } from '../../support/record/signers.ts';
+import { WITNESSES } from '../../support/record/signers.ts';
+import { openTestHoldings } from '../../support/node/holdings.ts';
 
 const folders: string[] = [];
 afterAll(async () => {
@@ -41,26 +28,9 @@ afterAll(async () => {
 
 async function openNode(folder = mkdtempSync(join(tmpdir(), 'zos-places-'))) {
   folders.push(folder);
-  const bad: string[] = [];
-  const watch = await openWatch({
-    policy: policyOf(2),
-    store: await openRecordStore(`${folder}/record`),
-    nowMs: () => NOW_MS,
-    say: () => undefined,
-    onCalm: () => undefined,
-  });
-  const { total } = makeKnowledge();
-  const holdings = await openHoldings({
-    store: await openContractStore(`${folder}/contracts`),
-    grid: GRID,
-    node: NODE_ID,
-    standing: () => new Map([[OFFER_ID, PRICES]]),
-    opens: OPENS_ELSEWHERE,
-    class: 'unverified',
-    total,
-    watch,
-    onBad: (what) => bad.push(what),
-  });
+  const store = await openContractStore(`${folder}/contracts`);
+  const opened = await openTestHoldings({ store, recordFolder: `${folder}/record` });
+  const { holdings, watch, bad } = opened;
   const codes = (): string[] => [...holdings.refused.values()].map(({ code }) => code);
   return { folder, holdings, watch, bad, codes };
 }
@@ -68,7 +38,7 @@ async function openNode(folder = mkdtempSync(join(tmpdir(), 'zos-places-'))) {
 const tenant = makePerson('tenant');
 const fresh = (): CarriedContract =>
   carry(tenant, makeContract(tenant, { nonce: freshNonce(), resources: SMALL, workloads: [] }));
-const SMALL = { cpuMillis: 1, memoryBytes: 1, ssdBytes: 1 };
+const SMALL = { cpuMillis: 1, memoryBytes: 1, ssdBytes: 1, hddBytes: 0 };
 
 function wantsOf(wants: Partial<Wants>): Wants {
   return { revision: 1, contracts: [], cancellations: [], peers: [], questions: [], ...wants };

@@ -15,7 +15,7 @@ import type { BadMark } from '../../../src/rollout/spec.ts';
 import { openClient } from '../../../src/sdk/index.ts';
 import { zos } from '../../bot/support/captured-terminal.ts';
 import { type DirectoryProcess, startDirectory } from '../../bot/support/directory-process.ts';
-import { type Farmer, makeFarmer, makeToken } from '../../support/directory.ts';
+import { type Farmer, makeFarmer, makeToken } from '../../support/identity/farm.ts';
 import { startAgent, type TestAgent } from '../../support/node/agent.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -11,7 +11,7 @@ import { openTurns } from '../../../src/node/turns/turns.ts';
 import type { BadMark, UpdatePolicy } from '../../../src/rollout/spec.ts';
 import { signTurnAnswer, signUpdatePolicy, verifyTurnWish } from '../../../src/rollout/verify.ts';
 import { GRID, makePerson, NOW_MS, type Person } from '../../support/contracts.ts';
-import { type Farmer, makeFarmer, makeToken } from '../../support/directory.ts';
+import { type Farmer, homeOf, makeFarmer } from '../../support/identity/farm.ts';
 
 const NEW = '11'.repeat(32);
 const [node, directory] = [makePerson('node'), makePerson('directory')];
@@ -52,8 +52,7 @@ function makeHome(): Home {
       openPolicy({
         path,
         grid: GRID,
-        token: makeToken(farmer),
-        farmer: farmer.document,
+        home: homeOf(farmer),
         onBad: (what, error) => told.push(`${what}: ${codeOf(error)}`),
       }),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true }),

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { wordsOf } from '../../../src/host/reset/pstore.ts';
+import { crashOf } from '../../../src/host/reset/pstore.ts';
 import { STARTS_MAX } from '../../../src/contract/start.ts';
 import {
   addStart,
@@ -36,6 +36,14 @@ test.each([
   expect(agentReason(end, back)).toEqual({ reason, detail });
 });
 
+test('what an agent said of its end is told, and only when that was the end', () => {
+  const stuck = 'its loop stood still for 2 min 0 s at looking at the machine';
+  expect(agentReason('hung', undefined, stuck)).toEqual({ reason: 'agent-crash', detail: stuck });
+  expect(agentReason('signal 9', undefined, stuck).detail).toBe('it ended by signal 9');
+  const grown = 'its timers did not come back below 2048: 2048';
+  expect(agentReason('status 65', undefined, grown).detail).toBe(grown);
+});
+
 const QUIET = { panic: undefined, hasWatchdogBitten: false, mark: undefined };
 const MARK = { reason: 'update', detail: 'to kernel 0123456789' } as const;
 
@@ -60,11 +68,15 @@ test('a watchdog is the reason where the kernel had no last words', () => {
   expect(told.reason).toBe('watchdog');
 });
 
-test('the last words are those of a panic, and an oops that was survived has none', () => {
+test('the last words are those of a panic, its parts in their order, and an oops has none', () => {
   const text = '<6>[ 1.0] before\n<0>[ 1.1] Kernel panic - not syncing: sysrq triggered crash\n';
-  expect(wordsOf(`Panic#1 Part1\n${text}`)).toBe('sysrq triggered crash');
-  expect(wordsOf('Oops#1 Part1\n<4>[ 1.0] BUG\n')).toBeUndefined();
-  expect(wordsOf('Panic#1 Part1\nnothing to read')).toBe('the kernel panicked');
+  const older = 'Panic#1 Part2\n<6>[ 0.5] long before\n';
+  const crash = crashOf(['Oops#1 Part9\nnothing', `Panic#1 Part1\n${text}`, older]);
+  expect(crash?.words).toBe('sysrq triggered crash');
+  expect(crash?.log).toBe(`<6>[ 0.5] long before\n${text}`);
+  expect(crashOf(['Oops#1 Part1\n<4>[ 1.0] BUG\n'])).toBeUndefined();
+  expect(crashOf(['Panic#1 Part1\nnothing to read'])?.words).toBe('the kernel panicked');
+  expect(crashOf([])).toBeUndefined();
 });
 
 test('a mark is about one start, and the first one counts', async () => {

@@ -153,7 +153,7 @@ function offerCases(): Record<string, Case> {
 
 function roomCases(): Record<string, Case> {
   const { resources } = FIRST;
-  const used = { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 };
+  const used = { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 };
   const total = { ...NODE.total };
   const full = (over: Partial<typeof used>): Case => ({
     contract: GOOD,
@@ -164,7 +164,7 @@ function roomCases(): Record<string, Case> {
     'fits-exactly': { contract: GOOD, node: { total: resources } },
     'no-memory': full({ memoryBytes: 2 * GiB }),
     'no-processor': full({ cpuMillis: 3501 }),
-    'no-storage': full({ ssdBytes: total.ssdBytes }),
+    'no-storage': full({ ssdBytes: total.ssdBytes, hddBytes: 0 }),
   };
 }
 

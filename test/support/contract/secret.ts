@@ -3,7 +3,7 @@ import { contractDigest, signErasure } from '../../../src/contract/sign.ts';
 import { makeSecretKeys } from '../../../src/identity/keys.ts';
 import { utf8 } from '../../../src/lib/bytes.ts';
 import { GRID, makeContract, makePerson, NOW_MS, type Person } from '../contracts.ts';
-import { contractFor } from '../directory.ts';
+import { contractFor } from '../identity/farm.ts';
 
 /** Whose secrets they are. */
 export const tenant = makePerson('tenant');

@@ -205,7 +205,7 @@ function formCases(): Row[] {
     [
       'takes-more-than-it-reserves',
       {
-        contract: with_({ resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 } }),
+        contract: with_({ resources: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 } }),
         ...malformed,
       },
     ],

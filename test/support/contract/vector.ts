@@ -2,6 +2,7 @@ import { bundleSchema, type IdentityBundle } from '../../../src/identity/bundle.
 import type { Prices } from '../../../src/capacity/price.ts';
 import type { NodeClass, Resources } from '../../../src/capacity/spec.ts';
 import { opensWith } from '../../../src/contract/checks/body.ts';
+import type { Workload } from '../../../src/contract/spec.ts';
 import { type NodeKnowledge, verifyContract } from '../../../src/contract/verify.ts';
 import { parseEnvelope } from '../../../src/identity/envelope.ts';
 import { fromBase64, utf8 } from '../../../src/lib/bytes.ts';
@@ -20,6 +21,8 @@ export type Known = {
     readonly tenant: string;
     readonly version: number;
     readonly digest: string;
+    /** Where it has volumes, which only grow. */
+    readonly workloads?: readonly Workload[];
   } | null;
   readonly isCancelled: boolean;
   readonly class: NodeClass;

@@ -30,7 +30,7 @@ export const NODE: Known = {
   id: NODE_ID,
   nowMs: NOW_MS,
   offers: { [OFFER_ID]: PRICES },
-  total: { cpuMillis: 4000, memoryBytes: 2 * GiB, ssdBytes: 10 * GiB },
+  total: { cpuMillis: 4000, memoryBytes: 2 * GiB, ssdBytes: 10 * GiB, hddBytes: 0 },
   usedByOthers: NO_RESOURCES,
   held: null,
   isCancelled: false,

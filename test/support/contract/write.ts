@@ -4,6 +4,7 @@ import { chainVectors } from './chain-cases.ts';
 import { judgedVectors } from './judged-cases.ts';
 import { signedVectors } from './signed-cases.ts';
 import { fileNameOf } from './vector.ts';
+import { volumeVectors } from './volume-cases.ts';
 
 /** Where the vectors of the checks of a contract are. */
 export const VECTORS = join(import.meta.dirname, '../../vectors/contract');
@@ -11,9 +12,11 @@ export const VECTORS = join(import.meta.dirname, '../../vectors/contract');
 /** Every vector's file: the same bytes wherever and whenever it is made. */
 export function vectorFiles(): ReadonlyMap<string, string> {
   return new Map(
-    [...signedVectors(), ...chainVectors(), ...judgedVectors()].map((vector) => {
-      return [fileNameOf(vector), `${JSON.stringify(vector, null, 2)}\n`];
-    }),
+    [...signedVectors(), ...chainVectors(), ...judgedVectors(), ...volumeVectors()].map(
+      (vector) => {
+        return [fileNameOf(vector), `${JSON.stringify(vector, null, 2)}\n`];
+      },
+    ),
   );
 }
 

@@ -10,7 +10,7 @@ import { TUNNEL_PORTS } from '../../../src/host/net/firewall.ts';
 import { textOf } from '../../../src/lib/bytes.ts';
 import { codeOf } from '../../../src/lib/errors.ts';
 import type { NamedFile } from '../../../src/lib/names.ts';
-import { openDataDisk } from '../../../src/volume/apply.ts';
+import { openDataDisks } from '../../../src/disk/apply.ts';
 import { znetDriver } from '../../../src/znet/apply.ts';
 import { attachmentOf, namespaceOf, znetSpecOf } from '../../../src/znet/plan.ts';
 import { znetEndOf } from '../../../src/znet/status.ts';
@@ -18,7 +18,7 @@ import { imageDriver } from '../../../src/zosfs/apply.ts';
 import { imagePath } from '../../../src/zosfs/plan.ts';
 import { openImageStore } from '../../../src/zosfs/store.ts';
 import { comesTrue, powerOff, prepareMachine, serveImage, shellContainer } from './ground.ts';
-import { RESULT_MARK } from './mark.ts';
+import { linesOfResult } from './mark.ts';
 
 const { signal } = new AbortController();
 const znets = znetDriver();
@@ -29,9 +29,10 @@ const OTHER_END = '77'.repeat(16);
 const [HERE, THERE] = ['11'.repeat(32), '22'.repeat(32)];
 
 async function tryDisk(): Promise<unknown> {
-  const refused = await openDataDisk({ takeBlankDisks: false });
-  const taken = await openDataDisk({ takeBlankDisks: true });
-  const again = await openDataDisk({ takeBlankDisks: false });
+  const parts = { machine: '', steady: () => performance.now() };
+  const refused = await openDataDisks({ ...parts, takeBlankDisks: false });
+  const taken = await openDataDisks({ ...parts, takeBlankDisks: true });
+  const again = await openDataDisks({ ...parts, takeBlankDisks: false });
   const mounted = (await listMounts()).find(({ path }) => path === '/data');
   return {
     refused: refused.path === null ? refused.because : refused.path,
@@ -203,5 +204,5 @@ try {
 } catch (error) {
   result['error'] = error instanceof Error ? `${error.stack}` : String(error);
 }
-console.log(RESULT_MARK + JSON.stringify(result));
+for (const line of linesOfResult(result)) console.log(line);
 await powerOff();

@@ -26,14 +26,15 @@ export async function prepareMachine(): Promise<void> {
   await runIp(['link set dev lo up']);
 }
 
-/** Serves the sample image on this machine, and names it. */
-export async function serveImage(): Promise<NamedFile> {
-  const bytes = readFileSync('/tmp/web.erofs');
+/** Serves an image on this machine, the sample's if none is named, and names it. */
+export async function serveImage(path = '/tmp/web.erofs', port = 8080): Promise<NamedFile> {
+  const bytes = readFileSync(path);
   const server = createServer((_request, response) => response.end(bytes));
-  server.listen(8080, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { sha256, lengthBytes: bytes.length, sources: ['http://127.0.0.1:8080/web.erofs'] };
+  const source = `http://127.0.0.1:${port}/image.erofs`;
+  return { sha256, lengthBytes: bytes.length, sources: [source] };
 }
 
 /** A container of the sample image that runs lines of its shell. */
@@ -69,8 +70,8 @@ export function shellContainer(wish: {
 }
 
 /** Waits for something that happens by itself; false when it does not in 20 seconds. */
-export async function comesTrue(isTrue: () => Promise<boolean>): Promise<boolean> {
-  for (let look = 0; look < 100; look += 1) {
+export async function comesTrue(isTrue: () => Promise<boolean>, looksMax = 100): Promise<boolean> {
+  for (let look = 0; look < looksMax; look += 1) {
     if (await isTrue()) return true;
     await sleep(200);
   }

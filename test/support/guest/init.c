@@ -20,6 +20,8 @@ static void load(const char *path) {
 }
 
 int main(void) {
+  /* As `KERNEL_UP` has it: from here on it is ours. */
+  puts("guest: the kernel is up");
   load("/modules/crc32c_generic.ko.xz");
   load("/modules/libcrc32c.ko.xz");
   load("/modules/erofs.ko.xz");

@@ -1,6 +1,6 @@
 /*
- * PID 1 of a guest that tries to load modules, one after the other, and tells what the kernel said:
- * its answer to each, and its own words on it. Then the machine ends.
+ * PID 1 of a guest that tries to load modules, one after the other, and kernels to go to, and tells
+ * what the kernel said: its answer to each, and its own words on it. Then the machine ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,15 @@ static void try(const char *name) {
   int file = open(path, O_RDONLY | O_CLOEXEC);
   long result = syscall(SYS_finit_module, file, "", 0);
   printf("module %s: %s\n", name, result == 0 ? "loaded" : strerror(errno));
+  close(file);
+}
+
+static void try_kernel(const char *name) {
+  char path[64];
+  snprintf(path, sizeof path, "/try/%s", name);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  long result = syscall(SYS_kexec_file_load, file, -1, 1, "", 4 /* KEXEC_FILE_NO_INITRAMFS */);
+  printf("kernel %s: %s\n", name, result == 0 ? "loaded" : strerror(errno));
   close(file);
 }
 
@@ -43,6 +52,7 @@ int main(void) {
   try("unsigned");
   try("foreign");
   try("ours");
+  try_kernel("changed-kernel");
   tell_kernel_log();
   printf("modules tried\n");
   reboot(RB_AUTOBOOT);

@@ -13,7 +13,7 @@ import type { NamedFile } from '../../../src/lib/names.ts';
 import { imageDriver } from '../../../src/zosfs/apply.ts';
 import { openImageStore } from '../../../src/zosfs/store.ts';
 import { comesTrue, powerOff, prepareMachine, serveImage, shellContainer } from './ground.ts';
-import { RESULT_MARK } from './mark.ts';
+import { linesOfResult } from './mark.ts';
 
 const { signal } = new AbortController();
 const [node, tenant] = [makeSecretKeys(), makeSecretKeys()];
@@ -133,5 +133,5 @@ try {
 } catch (error) {
   result['error'] = error instanceof Error ? `${error.stack}` : String(error);
 }
-console.log(RESULT_MARK + JSON.stringify(result));
+for (const line of linesOfResult(result)) console.log(line);
 await powerOff();

@@ -15,7 +15,7 @@ import { HOUR_MS } from '../../../src/lib/units.ts';
 import { type Client, openClient } from '../../../src/sdk/index.ts';
 import { type DirectoryProcess, startDirectory } from '../../bot/support/directory-process.ts';
 import { makePerson, type Person } from '../contracts.ts';
-import { contractFor, type Farmer, makeFarmer, makeToken } from '../directory.ts';
+import { contractFor, type Farmer, makeFarmer, makeToken } from '../identity/farm.ts';
 import { startAgent, type TestAgent, until } from '../node/agent.ts';
 import { IMAGE, lonely, nodeOf } from '../node/grid.ts';
 import { Owner } from './owner.ts';

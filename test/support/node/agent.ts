@@ -10,29 +10,22 @@ import type { Envelope } from '../../../src/identity/envelope.ts';
 import type { OwnClass } from '../../../src/node/bringup/attestation.ts';
 import { openConsole } from '../../../src/node/bringup/console.ts';
 import { openDirectory } from '../../../src/node/bringup/directory.ts';
-import { openSelf, type Self } from '../../../src/node/bringup/identity.ts';
+import type { Self } from '../../../src/node/bringup/identity.ts';
 import { openMeasure } from '../../../src/node/capacity/measure.ts';
 import { fetchBytes } from '../../../src/host/http.ts';
 import { MiB } from '../../../src/lib/units.ts';
-import { type OfferHolder, openOffer, type SignedOffer } from '../../../src/node/capacity/offer.ts';
-import { openTerms, type TermsHolder } from '../../../src/node/capacity/terms.ts';
+import type { SignedOffer } from '../../../src/node/capacity/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
 import { utf8 } from '../../../src/lib/bytes.ts';
 import { openRecordStore } from '../../../src/node/record/store.ts';
 import { parsePolicy } from '../../../src/record/policy.ts';
-import { openPolicy } from '../../../src/node/turns/policy.ts';
-import { GRID, PRICES } from '../contracts.ts';
-import { CAPACITY, type Farmer, freshNonce, makeToken, type TestDirectory } from '../directory.ts';
+import { GRID } from '../contracts.ts';
+import type { TestDirectory } from '../directory.ts';
+import { type Farmer, freshNonce, makeToken } from '../identity/farm.ts';
+import { healthOf } from './health.ts';
 import { Machine } from './machine.ts';
-
-const NO_TPM: NonNullable<AgentWish['own']> = {
-  class: 'unverified',
-  endorsement: null,
-  attest: async () => {
-    throw new Error('This machine has no TPM.');
-  },
-};
+import { NO_TPM, openOwn, type Own } from './own.ts';
 
 /** A running agent over a machine in memory, against a real directory. */
 export type TestAgent = AsyncDisposable & {
@@ -44,7 +37,7 @@ export type TestAgent = AsyncDisposable & {
   /** Images that sources give; others can't be fetched. */
   readonly images: Set<string>;
   readonly logs: Map<string, string>;
-  readonly token: Envelope;
+  readonly token: Envelope | null;
   /** Ends the process as SIGTERM does; disk and machine stay. */
   readonly stop: () => Promise<void>;
 };
@@ -58,8 +51,8 @@ export type AgentWish = {
     readonly clock: { readonly nowMs: number };
   };
   readonly farmer: Farmer;
-  /** Of its boot media, when not one that is good by the clock of tests. */
-  readonly token?: Envelope;
+  /** Of its boot media, when not one that is good by the clock of tests; `null` for none. */
+  readonly token?: Envelope | null;
   /** The disk and the machine of an agent before, as after a restart. */
   readonly before?: TestAgent;
   readonly clockOffMs?: number;
@@ -67,7 +60,12 @@ export type AgentWish = {
   readonly total?: Resources;
   /** What its heartbeats say differently. */
   readonly life?: () => Partial<Heartbeat>;
+  readonly power?: AgentParts['power'];
   readonly keepUpToDate?: NonNullable<AgentParts['keepUpToDate']>;
+  /** Where it keeps what it keeps, when not in a folder that goes with it. */
+  readonly folder?: string;
+  /** Parts of a real machine in place of the one in memory. */
+  readonly parts?: Partial<AgentParts>;
 };
 
 /** Starts an agent; it ends with the test. */
@@ -75,14 +73,15 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
   const { before } = wish;
   const kept = {
     machine: before?.machine ?? new Machine(),
-    folder: before?.folder ?? mkdtempSync(join(tmpdir(), 'zos-agent-')),
+    folder: before?.folder ?? wish.folder ?? mkdtempSync(join(tmpdir(), 'zos-agent-')),
     images: before?.images ?? new Set<string>(),
     logs: before?.logs ?? new Map<string, string>(),
-    token: before?.token ?? wish.token ?? makeToken(wish.farmer),
+    token: tokenOf(wish),
   };
-  const { self, terms, offer } = await openNode(kept, wish);
   const lines: string[] = [];
-  const parts = await partsOf({ wish, kept, self, terms, offer, lines });
+  const own = await openOwn({ ...wish, ...kept, lines });
+  const { self, offer } = own;
+  const parts = await partsOf({ wish, kept, ...own, lines });
   const ending = new AbortController();
   const ended = runAgentParts(parts, ending.signal).catch((error: unknown) => {
     if (!ending.signal.aborted) lines.push(`died: ${String(error)}`);
@@ -106,75 +105,40 @@ export async function startAgent(wish: AgentWish): Promise<TestAgent> {
   };
 }
 
-async function openNode(
-  { folder, token }: Ground['kept'],
-  { own = NO_TPM, farmer }: AgentWish,
-): Promise<Pick<Ground, 'self' | 'terms' | 'offer'>> {
-  const self = await openSelf(`${folder}/node`);
-  const terms = await openTerms({
-    path: `${folder}/farm-terms.json`,
-    grid: GRID,
-    token,
-    farmer: farmer.document,
-    onBad: quiet,
-  });
-  const content = {
-    grid: GRID,
-    node: self.identity.id,
-    capacity: CAPACITY,
-    class: own.class,
-    endorsement: own.endorsement,
-    features: [],
-    hardware: { board: 'test', processor: 'test', networkCards: [], disks: [] },
-  };
-  const path = `${folder}/offer.json`;
-  const parts = { path, self: self.identity, signer: self.keys.signing, content };
-  return {
-    self,
-    terms,
-    offer: await openOffer(parts, terms.current() ?? { version: 0, prices: PRICES }),
-  };
+function tokenOf({ before, token, farmer }: AgentWish): Envelope | null {
+  if (before !== undefined) return before.token;
+  return token === undefined ? makeToken(farmer) : token;
 }
 
-type Ground = {
+type Ground = Own & {
   readonly wish: AgentWish;
   readonly kept: Pick<TestAgent, 'machine' | 'folder' | 'images' | 'logs' | 'token'>;
-  readonly self: Self;
-  readonly terms: TermsHolder;
-  readonly offer: OfferHolder;
   readonly lines: string[];
 };
 
-async function partsOf({ wish, kept, self, terms, offer, lines }: Ground): Promise<AgentParts> {
+async function partsOf(ground: Ground): Promise<AgentParts> {
+  const { wish, kept, self, home, terms, policy, offer, takeConsents, lines } = ground;
   const { directory, farmer } = wish;
   const { machine, folder, images, logs, token } = kept;
   return {
     grid: GRID,
     self,
+    home,
     terms,
+    policy,
     offer: { ...offer, total: wish.total ?? offer.total },
     attest: (wish.own ?? NO_TPM).attest,
     openMeasure: () => measureOf(directory, folder),
-    registration: {
-      identity: self.document,
-      token,
-      farmer: farmer.document,
-    },
+    registration: { identity: self.document, token, farmer: farmer.document },
     directory: openDirectory([{ url: directory.url, client: directory.client }]),
     directoryId: directory.own.id,
     metersPath: `${folder}/meters.json`,
     store: await openContractStore(`${folder}/contracts`),
     record: await recordOf(directory, folder),
-    policy: await openPolicy({
-      path: `${folder}/update-policy.json`,
-      grid: GRID,
-      token,
-      farmer: farmer.document,
-      onBad: (what, error) => lines.push(`refused ${what}: ${String(error)}`),
-    }),
     onAcknowledged: async () => undefined,
     keepUpToDate: async () => undefined,
     drivers: machine.drivers(),
+    volumeDisks: () => [],
     lookAgainMs: 200,
     images: {
       hasImage: async ({ sha256 }) => machine.images.has(sha256),
@@ -185,8 +149,11 @@ async function partsOf({ wish, kept, self, terms, offer, lines }: Ground): Promi
     readLogTail: async (id) => new TextEncoder().encode(logs.get(id) ?? ''),
     nextSeq: await openSequence(`${folder}/seq`),
     life: async () => ({ ...LIFE, ...wish.life?.() }),
+    ...healthOf({ power: wish.power, folder, self, lines }),
     ...(wish.keepUpToDate === undefined ? {} : { keepUpToDate: wish.keepUpToDate }),
     keepFloor: async () => {},
+    bootId: LIFE.bootId,
+    takeConsents,
     addresses: () => LIFE.addresses,
     clock: clockOf(wish),
     console: openConsole({
@@ -200,6 +167,7 @@ async function partsOf({ wish, kept, self, terms, offer, lines }: Ground): Promi
       const shortMs = ms > 60_000 ? ms : Math.min(ms, 100);
       await pause(shortMs, undefined, { signal }).catch(() => undefined);
     },
+    ...wish.parts,
   };
 }
 

@@ -2,9 +2,11 @@ import type { Measurements } from '../../../src/attestation/spec.ts';
 import { verifyReceipt } from '../../../src/contract/receipt.ts';
 import { contractDigest } from '../../../src/contract/sign.ts';
 import type { Contract } from '../../../src/contract/spec.ts';
-import { type TestAgent, until } from './agent.ts';
+import { codeOf } from '../../../src/lib/errors.ts';
+import { type AgentWish, startAgent, type TestAgent, until } from './agent.ts';
 import { GRID, makeContract, makePerson } from '../contracts.ts';
-import { type contractFor, makeFarmer, openDirectory, type TestDirectory } from '../directory.ts';
+import { openDirectory, type TestDirectory } from '../directory.ts';
+import { approve, type contractFor, makeFarmer } from '../identity/farm.ts';
 
 /** The image that contracts of tests name. */
 export const IMAGE = 'dd'.repeat(32);
@@ -38,6 +40,21 @@ export async function receiptOf(directory: TestDirectory, agent: TestAgent, cont
 export async function submit(directory: TestDirectory, carried: ReturnType<typeof contractFor>) {
   await directory.client.submitContract(carried);
   return contractDigest(carried.contract);
+}
+
+/** Starts a node without a join token, which its farmer then approves. */
+export async function startApproved(
+  wish: AgentWish & { readonly directory: TestDirectory },
+): Promise<TestAgent> {
+  const { farmer, directory } = wish;
+  const agent = await startAgent({ ...wish, token: null });
+  const { id } = agent.self.identity;
+  await until(
+    async () => directory.client.approveNode(id, approve(farmer, id)).then(() => true, codeOf),
+    (said) => said === true,
+  );
+  await joined(directory, 1);
+  return agent;
 }
 
 /** Waits until so many nodes joined. */

@@ -7,6 +7,15 @@ import { digestOf } from '../../../src/container/oci.ts';
 import type { Driver } from '../../../src/lib/driver.ts';
 import type { NamedFile } from '../../../src/lib/names.ts';
 import { type Drivers, loopDriver, usesNothing } from '../../../src/node/loop/observation.ts';
+import { formatBytes } from '../../../src/lib/units.ts';
+import {
+  changeRefusal,
+  compareVolume,
+  fileBytesOf,
+  type KeptVolume,
+  type VolumeHave,
+  type VolumeSpec,
+} from '../../../src/volume/plan.ts';
 import { compareZnet, type ZnetHave, type ZnetSpec } from '../../../src/znet/plan.ts';
 import { compareImage, type ImageHave } from '../../../src/zosfs/plan.ts';
 
@@ -15,6 +24,7 @@ export class Machine {
   readonly firewall = new Set<string>();
   readonly images = new Map<string, ImageHave>();
   readonly znets = new Map<string, ZnetHave>();
+  readonly volumes = new Map<string, VolumeHave>();
   readonly containers = new Map<string, ContainerHave>();
   /** Every change, in order. */
   readonly told: string[] = [];
@@ -30,6 +40,7 @@ export class Machine {
       loopDriver(this.#firewall()),
       loopDriver(this.#image(), usesNothing),
       loopDriver(this.#znet(), usesNothing),
+      loopDriver(this.#volume(), usesNothing),
       loopDriver(this.#container()),
     ];
     const seeing = all.map((driver) => ({
@@ -55,6 +66,10 @@ export class Machine {
       ...[...this.images.keys()].map((id) => `image ${id.slice(0, 8)} mounted`),
       ...[...this.znets].map(
         ([id, { peers }]) => `znet ${id.slice(0, 8)} up, ${peers.length} peers`,
+      ),
+      ...[...this.volumes].map(
+        ([id, { fileBytes, isMounted }]) =>
+          `volume ${id} ${formatBytes(fileBytes)} ${isMounted ? 'open' : 'closed'}`,
       ),
       ...[...this.containers].map(([id, { state, pid }]) => `container ${id} ${state} pid ${pid}`),
     ];
@@ -124,6 +139,45 @@ export class Machine {
     };
   }
 
+  #volume(): Driver<VolumeSpec | KeptVolume, VolumeHave> {
+    const make = (spec: VolumeSpec): void => {
+      const { id, contract, tenant, format, notAfterMs } = spec;
+      const label = { id, contract, tenant, format, notAfterMs, class: spec.class };
+      const bytes = fileBytesOf(spec);
+      this.volumes.set(id, {
+        id,
+        label: { ...label, disk: 'DISK', isWhole: true },
+        filePath: `/disk/${id}`,
+        fileBytes: bytes,
+        takenBytes: 0,
+        loopPath: '/dev/loop0',
+        device: 'dm-0',
+        deviceBytes: spec.lengthBytes,
+        isMounted: true,
+      });
+    };
+    return {
+      kind: 'volume',
+      observe: async () => new Map(this.volumes),
+      compare: compareVolume,
+      create: async (spec) => {
+        this.#tell('create', `volume ${spec.id}`);
+        if (!('isKept' in spec)) make(spec);
+      },
+      update: async (spec, have) => {
+        this.#tell('update', `volume ${spec.id}`);
+        if ('isKept' in spec) return;
+        const refusal = changeRefusal(spec, have);
+        if (refusal !== undefined) throw new Error(refusal);
+        make(spec);
+      },
+      remove: async (id) => {
+        this.#tell('remove', `volume ${id}`);
+        this.volumes.delete(id);
+      },
+    };
+  }
+
   #container(): Driver<ContainerSpec, ContainerHave> {
     const start = (spec: ContainerSpec): void => {
       this.nextPid += 1;
@@ -132,6 +186,7 @@ export class Machine {
         digest: digestOf(spec),
         state: 'running',
         pid: this.nextPid,
+        startTicks: this.nextPid,
         startedAtMs: 1_700_000_000_000 + this.nextPid,
         oomKills: 0,
         logBytes: 0,

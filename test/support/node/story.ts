@@ -1,12 +1,16 @@
 import type { Contract } from '../../../src/contract/spec.ts';
 import { type VerifiedContract, verifyContract } from '../../../src/contract/verify.ts';
-import { SECOND_MS } from '../../../src/lib/units.ts';
+import { GiB, SECOND_MS } from '../../../src/lib/units.ts';
 import { execute } from '../../../src/node/loop/execution.ts';
-import { forget, type Memory, remember } from '../../../src/node/loop/memory.ts';
+import { forget, type Memory, type Outcome, remember } from '../../../src/node/loop/memory.ts';
 import { haveOf, lookAround, NO_SIGHT } from '../../../src/node/loop/observation.ts';
 import { plan } from '../../../src/node/loop/plan.ts';
+import type { View } from '../../../src/node/loop/reconcile.ts';
+import { openWaits } from '../../../src/node/explain/waits.ts';
 import { printPlan } from '../../../src/node/loop/step.ts';
+import { volumesIn } from '../../../src/node/volumes/wishes.ts';
 import { type Fetch, wishesOf } from '../../../src/node/wishes.ts';
+import type { VolumeDisk } from '../../../src/volume/plan.ts';
 import { znetIdOf } from '../../../src/znet/address.ts';
 import type { ZnetEnd } from '../../../src/znet/spec.ts';
 import {
@@ -21,6 +25,7 @@ import {
 import { Machine } from './machine.ts';
 
 const tenant = makePerson('tenant');
+const ROOM = { total: { ...makeKnowledge().total, hddBytes: 10 * GiB } };
 
 /** One node's days, told by its plans: what people read when they ask why it is stuck. */
 export class Story {
@@ -28,9 +33,18 @@ export class Story {
   readonly fetches = new Map<string, Fetch>();
   readonly ends = new Map<string, ZnetEnd>();
   readonly znet = znetIdOf(tenant.id, 'net');
+  /** Contracts that this node knows to be over. */
+  readonly over = new Set<string>();
+  disks: readonly VolumeDisk[] = [];
   contracts: readonly VerifiedContract[] = [];
   isClockSynced = true;
+  mayStart = true;
+  /** What steps of earlier passes are still at work on, with what that needs. */
+  readonly busy = new Map<string, readonly string[]>();
   nowMs = NOW_MS;
+  /** The last look, and since when each thing waits. */
+  view: View | undefined;
+  readonly waits = openWaits(() => this.nowMs);
   #memory: Memory = new Map();
   #text = '';
 
@@ -42,11 +56,16 @@ export class Story {
   ]);
 
   /** A contract as its tenant signed it, under a name for the story. */
-  contract(name: string, changes: Partial<Contract>): VerifiedContract {
-    const carried = carry(tenant, makeContract(tenant, changes));
+  contract(name: string, changes: Partial<Contract>, body?: string): VerifiedContract {
+    const carried = { ...carry(tenant, makeContract(tenant, changes)), body };
     const contract = verifyContract(
       carried,
-      (signed) => makeKnowledge({ held: signed.version === 1 ? undefined : signed }),
+      (signed) =>
+        makeKnowledge({
+          isBodyLate: true,
+          ...ROOM,
+          held: signed.version === 1 ? undefined : signed,
+        }),
       GRID,
     );
     this.#names.set(contract.id, name);
@@ -78,15 +97,25 @@ export class Story {
       contracts: this.contracts,
       nowMs: this.nowMs,
       isClockSynced: this.isClockSynced,
+      mayStart: this.mayStart,
       fetchOf: (sha256) => this.fetches.get(sha256),
       endOf: (node) => this.ends.get(node),
+      volumes: {
+        disks: this.disks,
+        found: volumesIn(sight),
+        isOver: ({ contract }) => this.over.has(contract),
+      },
     });
-    const busy = new Set<string>();
+    const busy = new Map(this.busy);
+    const outcomes: Outcome[] = [];
     const have = haveOf(sight, want, { drivers, busy });
     this.#memory = forget(this.#memory, { want, have, nowMs: this.nowMs });
     const steps = plan({ want, have, memory: this.#memory, nowMs: this.nowMs });
+    const view = { want, have, sight, steps };
+    this.waits.take(view);
+    this.view = view;
     this.#text += `# ${what}\n${printPlan(steps, this.nowMs)}\n`;
-    const outcomes = await execute({
+    await execute({
       steps: steps.filter((step) => step.do !== 'wait'),
       want,
       sight,
@@ -96,13 +125,24 @@ export class Story {
       stepsAtOnce: 1,
       clock: () => this.nowMs,
       signal,
+      onOutcome: (outcome) => outcomes.push(outcome),
     });
     this.#memory = remember(this.#memory, outcomes, () => 1);
   }
 
+  /** The agent is killed: what it remembered of its tries is gone, the machine stays. */
+  forget(): void {
+    this.#memory = new Map();
+  }
+
+  /** A text with the names that people know in place of ids. */
+  named(text: string): string {
+    let named = text;
+    for (const [id, name] of this.#names) named = named.replaceAll(id, name);
+    return named;
+  }
+
   print(): string {
-    let text = `${this.#text}# the machine then\n${this.machine.print()}\n`;
-    for (const [id, name] of this.#names) text = text.replaceAll(id, name);
-    return text;
+    return this.named(`${this.#text}# the machine then\n${this.machine.print()}\n`);
   }
 }

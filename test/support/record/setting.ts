@@ -6,13 +6,8 @@ import { contractDigest } from '../../../src/contract/sign.ts';
 import { openLogKey } from '../../../src/directory/keys.ts';
 import { noteKeyOf } from '../../../src/record/note.ts';
 import { GRID, makePerson } from '../contracts.ts';
-import {
-  contractFor,
-  joinNode,
-  makeFarmer,
-  openDirectory,
-  type TestDirectory,
-} from '../directory.ts';
+import { joinNode, openDirectory, type TestDirectory } from '../directory.ts';
+import { contractFor, makeFarmer } from '../identity/farm.ts';
 import { WITNESSES } from './signers.ts';
 import { openWitness, type WitnessServer } from './witness-server.ts';
 

@@ -13,7 +13,8 @@ import { openStore } from '../../../src/directory/sql/store.ts';
 import { sha256Hex, utf8 } from '../../../src/lib/bytes.ts';
 import { GiB, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/lib/units.ts';
 import { makeContract, makePerson, NOW_MS, type Person } from '../contracts.ts';
-import { CAPACITY, freshNonce, joinNode, makeFarmer, openDirectory } from '../directory.ts';
+import { joinNode, openDirectory } from '../directory.ts';
+import { CAPACITY, freshNonce, makeFarmer } from '../identity/farm.ts';
 import { chanceOf } from '../fuzz.ts';
 import { openSharedDatabase } from './stores.ts';
 
@@ -114,6 +115,7 @@ async function admit(race: Race, { store, nowMs, before, live }: Admission): Pro
     cpuMillis: 1 + below(race, 2500),
     memoryBytes: below(race, 3) * (GiB / 2),
     ssdBytes: below(race, 4) * GiB,
+    hddBytes: 0,
   };
   const contract = makeContract(tenant, {
     node: node.id,

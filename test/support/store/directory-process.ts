@@ -5,7 +5,7 @@ import { sha256Hex } from '../../../src/lib/bytes.ts';
 import { HOUR_MS } from '../../../src/lib/units.ts';
 import { type Client, openClient } from '../../../src/sdk/index.ts';
 import { GRID, makePerson, type Person } from '../contracts.ts';
-import { contractFor, makeFarmer, makeOffer, makeToken } from '../directory.ts';
+import { contractFor, makeFarmer, makeOffer, makeToken } from '../identity/farm.ts';
 
 const MAIN = new URL('../../../src/directory/main.ts', import.meta.url).pathname;
 
@@ -82,7 +82,7 @@ export async function layGround(
 
 /** The `at`th contract, one thousandth of a core on one of the nodes, ready to be sent. */
 export function smallContract({ nodes, tenants }: Ground, nowMs: number, at: number) {
-  const resources = { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0 };
+  const resources = { cpuMillis: 1, memoryBytes: 1, ssdBytes: 0, hddBytes: 0 };
   const times = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + HOUR_MS };
   const node = nodes[at % nodes.length];
   const tenant = tenants[Math.floor(at / nodes.length) % tenants.length];

@@ -1,6 +1,6 @@
 /**
- * The entry of `zos-node` in systems that a journey updates to, in the place of image/entry.ts: the
- * agent with one fault, told by a file in its image. The boot program is never started from there.
+ * The agent of systems that a journey updates to, in the place of image/program/node.ts, with one
+ * fault, told by a file in its image. The boot program is never started from there.
  */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -31,4 +31,4 @@ const FAULTS: Readonly<Record<Fault, () => void>> = {
 };
 
 FAULTS[readFileSync('/etc/zos/fault', 'utf8') as Fault]();
-process.exit(await runAgent());
+void runAgent().then((status) => process.exit(status));

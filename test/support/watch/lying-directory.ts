@@ -14,7 +14,7 @@ import { leafHash } from '../../../src/record/tree.ts';
 import type { NodeAnswer } from '../../../src/sdk/api.ts';
 import type { NameSummary } from '../../../src/sdk/phonebook/api.ts';
 import { GRID, makePerson, type Person } from '../contracts.ts';
-import { CAPACITY, makeOffer } from '../directory.ts';
+import { CAPACITY, makeOffer } from '../identity/farm.ts';
 import { plainReader, rootOf } from '../record/plain-tree.ts';
 import { LOG, policyTextOf, WITNESSES } from '../record/signers.ts';
 
@@ -192,7 +192,7 @@ function nodeAnswer(node: Person, record: RecordSeen, atMs: number): NodeAnswer 
     offer,
     offerId: sha256Hex(fromBase64(offer.payload) ?? new Uint8Array()),
     capacity: CAPACITY,
-    used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0 },
+    used: { cpuMillis: 0, memoryBytes: 0, ssdBytes: 0, hddBytes: 0 },
     proof: null,
     heartbeat: {
       lastSeenMs: atMs,

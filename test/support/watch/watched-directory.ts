@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Person } from '../contracts.ts';
-import { contractFor, makeFarmer, makeOffer, makeToken } from '../directory.ts';
+import { contractFor, makeFarmer, makeOffer, makeToken } from '../identity/farm.ts';
 import { HOUR_MS } from '../../../src/lib/units.ts';
 import { fromBase64, sha256Hex } from '../../../src/lib/bytes.ts';
 import { openClient } from '../../../src/sdk/index.ts';
@@ -103,4 +103,4 @@ export async function openTenancy(url: string): Promise<Tenancy> {
   return { tenant, node, submit };
 }
 
-const SMALL = { resources: { cpuMillis: 1, memoryBytes: 1024, ssdBytes: 1024 } };
+const SMALL = { resources: { cpuMillis: 1, memoryBytes: 1024, ssdBytes: 1024, hddBytes: 0 } };

@@ -1,0 +1,9 @@
+import { access } from 'node:fs/promises';
+
+/** Whether a folder holds a node's identity, whole. */
+export async function hasRecords(folder: string): Promise<boolean> {
+  return access(`${folder}/key.json`).then(
+    () => true,
+    () => false,
+  );
+}
