@@ -1,6 +1,4 @@
-import { CHECK, runSuite, sum } from './suites.ts';
+import { conclude, runSuite } from './run.ts';
+import { CHECK } from './suites.ts';
 
-const tallies = await Promise.all(CHECK.map((suite) => runSuite(suite)));
-const { passed, failed } = sum(tallies);
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+conclude(await Promise.all(CHECK.map(runSuite)));

@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
-
-export type Tally = { readonly passed: number; readonly failed: number; readonly skipped: number };
 
 /** One thing that passes or fails, alone or as a number of tests. */
 export type Suite = {
@@ -12,6 +9,8 @@ export type Suite = {
   readonly command: readonly string[];
   /** Where vitest writes what it counted; a suite without one counts as a single test. */
   readonly report?: string;
+  /** How many processors it keeps busy; one, when it does not say. */
+  readonly takes?: number;
 };
 
 const ROOT = join(import.meta.dirname, '..');
@@ -41,6 +40,8 @@ function vitest(name: string, ...args: readonly string[]): Suite {
   return { name, isLong: false, command, report };
 }
 
+/** Kinds of tests that are slow, by the end of their files' names. */
+const KINDS = ['kernel', 'journey', 'fuzz', 'process'];
 const CODE = ['src', 'image', 'boot', 'test'];
 
 /** What is quick: it needs neither root nor QEMU, and starts no whole program. */
@@ -55,144 +56,64 @@ export const CHECK: readonly Suite[] = [
     'unit tests',
     '--no-isolate',
     '--maxWorkers=100%',
-    ...['kernel', 'journey', 'fuzz', 'process'].map(excluded),
+    ...KINDS.map((kind) => `--exclude=**/*.${kind}.test.ts`),
     'test/',
   ),
 ];
 
-function excluded(kind: string): string {
-  return `--exclude=**/*.${kind}.test.ts`;
-}
+/** What the others start: it is made before them. */
+export const IMAGE: Suite = { name: 'image', isLong: true, command: script('image/build.ts') };
 
-/** Compares all of this machine before and after, so nothing may come and go beside it. */
-const ALONE = 'test/journeys/start.journey.test.ts';
-/** Single machines that run a script on the released kernel: no grid, no directory. */
-const GUESTS = [
-  'courier',
-  'disks',
-  'drivers',
-  'killed',
-  'network',
-  'screen/pictures',
-  'secrets',
-  'volumes',
-  'walls/',
-].map((name) => `test/journeys/${name}`);
-/** Grids that wait more than they work: for watchdogs, back-offs, and what is missed for long. */
-const WAITING = ['faults/', 'update/starts', 'farm/'].map((name) => `test/journeys/${name}`);
-/** These start one machine each; the other grids have two, and sign `dist/release` anew. */
-const BESIDE = ['test/journeys/firmware/', 'test/journeys/release/'];
-/** Four machines at once take all that this one has: nothing that is slow stands beside them. */
-const FOUR = 'test/journeys/update/rollout';
-const OF_IMAGE = ['test/image/audit.journey', 'test/image/executable.journey'];
-
-/**
- * What takes long, or needs root, this machine's kernel, a built image and QEMU: one row after the
- * other, and what stands in a row side by side.
- */
-export const MACHINE: readonly (readonly Suite[])[] = [
-  [
-    { name: 'image', isLong: true, command: script('image/build.ts') },
-    long('whole programs', '.process.test.ts'),
-  ],
-  [long('four machines', FOUR), long('fuzz', '.fuzz.test.ts')],
-  [
-    long('kernel tests', '.kernel.test.ts'),
-    long('guests', ...GUESTS),
-    long('journeys that wait', ...WAITING),
-  ],
-  [
-    long(
-      'journeys',
-      'test/journeys/',
-      ...[ALONE, FOUR, ...BESIDE, ...GUESTS, ...WAITING].map((path) => `--exclude=${path}**`),
-    ),
-    long('journeys beside', ...BESIDE, ...OF_IMAGE),
-  ],
-  [long('npm start', ALONE)],
-];
-
-function long(name: string, ...args: readonly string[]): Suite {
-  return { ...vitest(name, '--no-file-parallelism', ...args), isLong: true };
-}
-
-/** Runs a suite, says how it went in one line, and counts. */
-export async function runSuite(suite: Suite): Promise<Tally> {
-  const startMs = performance.now();
-  if (suite.report !== undefined) {
-    mkdirSync(REPORTS, { recursive: true });
-    rmSync(suite.report, { force: true });
-  }
-  if (suite.isLong) console.log(`--- ${suite.name}`);
-  const { exitCode, output } = await runCommand(suite);
-  const tally = tallyOf(suite, exitCode);
-  if (tally.failed > 0 && output !== '') console.log(`\n${output.trimEnd()}\n`);
-  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  console.log(`${tally.failed > 0 ? 'FAIL' : 'ok  '}  ${lineOf(suite, tally)}  ${seconds} s`);
-  return tally;
-}
-
-function lineOf(suite: Suite, { passed, failed, skipped }: Tally): string {
-  if (suite.report === undefined) return suite.name.padEnd(56);
-  const counts = [`${passed} passed`];
-  if (failed > 0) counts.push(`${failed} failed`);
-  if (skipped > 0) counts.push(`${skipped} skipped`);
-  return `${suite.name.padEnd(24)}${counts.join(', ').padEnd(32)}`;
-}
-
-type Ended = { readonly exitCode: number; readonly output: string };
-
-async function runCommand({ command, isLong }: Suite): Promise<Ended> {
-  const [file = '', ...args] = command;
-  const { promise, resolve, reject } = Promise.withResolvers<Ended>();
-  const output: Buffer[] = [];
-  const child = spawn(file, args, {
-    cwd: ROOT,
-    stdio: isLong ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
-  });
-  child.stdout?.on('data', (bytes: Buffer) => output.push(bytes));
-  child.stderr?.on('data', (bytes: Buffer) => output.push(bytes));
-  child.on('error', reject);
-  child.on('close', (code) => {
-    resolve({ exitCode: code ?? 1, output: Buffer.concat(output).toString() });
-  });
-  return promise;
-}
-
-type Report = {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly numTotalTests: number;
+type Group = {
+  readonly name: string;
+  /** How the paths of its files begin, below `test/`, or end. */
+  readonly files: readonly string[];
+  readonly takes?: number;
 };
 
-/** A suite that ended badly has failed at least once, whatever it says it counted. */
-function tallyOf({ report }: Suite, exitCode: number): Tally {
-  const alone = { passed: 0, failed: exitCode === 0 ? 0 : 1, skipped: 0 };
-  if (report === undefined) return { ...alone, passed: 1 - alone.failed };
-  const counted = readReport(report);
-  if (counted === undefined || counted.numTotalTests === 0) return { ...alone, failed: 1 };
-  return {
-    passed: counted.numPassedTests,
-    failed: Math.max(counted.numFailedTests, alone.failed),
-    skipped: counted.numTotalTests - counted.numPassedTests - counted.numFailedTests,
+/** Compares all of this machine before and after: nothing may come and go beside it. */
+const LAST: Group = { name: 'npm start', files: ['journeys/start.'] };
+
+/**
+ * A file is of the first group that names it, so that each is run, and once. What waits more than it
+ * works begins first: for watchdogs, back-offs, and what is missed for long.
+ */
+const GROUPS: readonly Group[] = [
+  { name: 'starts', files: ['journeys/update/starts'], takes: 0.5 },
+  // Four machines at once.
+  { name: 'rollout', files: ['journeys/update/rollout'], takes: 1.5 },
+  { name: 'updates', files: ['journeys/update/'] },
+  { name: 'firmware', files: ['journeys/firmware/'] },
+  { name: 'farm and faults', files: ['journeys/farm/', 'journeys/faults/'] },
+  {
+    name: 'disks',
+    files: ['disks', 'volumes', 'secrets', 'killed'].map((name) => `journeys/${name}`),
+  },
+  { name: 'releases', files: ['journeys/release/', 'image/'] },
+  { name: 'grids', files: ['journeys/grid', 'journeys/rack'] },
+  { name: 'journeys', files: ['.journey.test.ts'] },
+  { name: 'directory', files: ['directory/'] },
+  { name: 'kernel tests', files: ['.kernel.test.ts'] },
+  { name: 'whole programs', files: ['.process.test.ts'] },
+  { name: 'fuzz', files: ['.fuzz.test.ts'] },
+];
+
+const SLOW = KINDS.map((kind) => `test/**/*.${kind}.test.ts`);
+
+/** What takes long, or needs root, this machine's kernel, a built image and QEMU. */
+export const [ALONE, MACHINE] = suitesOf(globSync(SLOW, { cwd: ROOT }).toSorted());
+
+function suitesOf(files: readonly string[]): [Suite, readonly Suite[]] {
+  const byGroup = Map.groupBy(files, (file) => [LAST, ...GROUPS].find(isIn(file)));
+  const suiteOf = (group: Group): Suite => {
+    const { name, takes = 1 } = group;
+    const suite = vitest(name, '--no-file-parallelism', ...(byGroup.get(group) ?? []));
+    return { ...suite, isLong: true, takes };
   };
+  return [suiteOf(LAST), GROUPS.map(suiteOf)];
 }
 
-function readReport(path: string): Report | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Report;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The sum of several tallies. */
-export function sum(tallies: readonly Tally[]): Tally {
-  const total = { passed: 0, failed: 0, skipped: 0 };
-  for (const { passed, failed, skipped } of tallies) {
-    total.passed += passed;
-    total.failed += failed;
-    total.skipped += skipped;
-  }
-  return total;
+function isIn(file: string): (group: Group) => boolean {
+  return ({ files }) =>
+    files.some((name) => file.startsWith(`test/${name}`) || file.endsWith(name));
 }

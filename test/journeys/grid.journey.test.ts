@@ -61,6 +61,7 @@ beforeAll(async () => {
     memoryMiB: 1024,
     diskMiB: 2048,
     folder: join(folder, 'grid'),
+    hasOwnRelease: true,
     env: buildEnvironment(process.env),
     makeFirstStage: () => makeDoorFirstStage(ROOT, folder),
     hasSecondSerial: true,

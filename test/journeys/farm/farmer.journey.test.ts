@@ -39,6 +39,7 @@ beforeAll(async () => {
     mayJoin: 1,
     memoryMiB: 1024,
     folder: join(folder, 'grid'),
+    hasOwnRelease: true,
     env: buildEnvironment(process.env),
     onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
     signal: AbortSignal.timeout(BOOT_MS),

@@ -43,6 +43,7 @@ beforeAll(async () => {
     memoryMiB: 1024,
     diskMiB: 2048,
     folder: join(folder, 'grid'),
+    hasOwnRelease: true,
     env: buildEnvironment(process.env),
     onEvent: ({ subject, state, text }) => console.log(`${subject}: ${state}: ${text}`),
     signal: AbortSignal.timeout(BOOT_MS),
