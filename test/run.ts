@@ -16,7 +16,7 @@ export type Tally = {
   readonly failures: readonly string[];
 };
 
-/** Runs suites side by side: in their order, and no more than keep this machine's processors busy. */
+/** Runs suites side by side: in their order, and no more than keep the processors busy. */
 export async function runBeside(suites: readonly Suite[]): Promise<readonly Tally[]> {
   const waiting = [...suites];
   const running = new Set<Promise<void>>();
@@ -41,7 +41,7 @@ export async function runBeside(suites: readonly Suite[]): Promise<readonly Tall
   return tallies;
 }
 
-/** Says how many passed and, once more, what failed; sets the status that this process ends with. */
+/** Says how many passed and, once more, what failed; sets the status of this process. */
 export function conclude(tallies: readonly Tally[]): void {
   const failures = tallies.flatMap((tally) => tally.failures);
   const passed = tallies.reduce((sum, tally) => sum + tally.passed, 0);

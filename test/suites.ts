@@ -75,8 +75,8 @@ type Group = {
 const LAST: Group = { name: 'npm start', files: ['journeys/start.'] };
 
 /**
- * A file is of the first group that names it, so that each is run, and once. What waits more than it
- * works begins first: for watchdogs, back-offs, and what is missed for long.
+ * A file is of the first group that names it, so that each is run, and once. What waits more
+ * than it works begins first: for watchdogs, back-offs, and what is missed for long.
  */
 const GROUPS: readonly Group[] = [
   { name: 'starts', files: ['journeys/update/starts'], takes: 0.5 },
