@@ -25,7 +25,14 @@
 #define BEGIN_SECONDS 180
 /* Made by the agent when the directory took its word; until then a new system is on trial. */
 #define HEALTHY FOLDER "/healthy"
-#define HEALTHY_SECONDS 40
+/*
+ * What is new may take so many times as long for that as the last agent did on this very machine
+ * and network: a fixed time would call good systems bad where everything is slow.
+ */
+#define HEALTHY_TIMES 4
+#define HEALTHY_SECONDS_MIN 60
+#define HEALTHY_SECONDS_MAX 180
+#define UNHEALTHY "unhealthy "
 /* So long a new system has to stay well until the old one is let go. */
 #define STEADY_SECONDS 60
 /* For the agent: how its last run ended, and how a trial did. */
@@ -61,6 +68,8 @@ struct trial {
 #define ANON_BYTES_MAX (256ul << 20)
 
 static unsigned long memory_max, anon_max;
+/* How long the last agent took that the directory heard of. */
+static time_t heard_after;
 
 static unsigned long least(unsigned long one, unsigned long other) {
   return one < other ? one : other;
@@ -105,12 +114,16 @@ static void prepare(struct trial *trial) {
   trial->is_mounted = mount_other() == 0;
 }
 
-static void look_at_trial(struct trial *trial, time_t at) {
-  if (trial->healthy_since == 0) {
-    if (access(HEALTHY, F_OK) != 0) return;
-    trial->healthy_since = at;
-    say("the new system is well", 0, 0);
-  } else if (at - trial->healthy_since >= STEADY_SECONDS) {
+/* The directory took this agent's word: on trial or not, that tells how long it takes here. */
+static void look_at_health(struct trial *trial, time_t started) {
+  if (trial->healthy_since != 0 || access(HEALTHY, F_OK) != 0) return;
+  trial->healthy_since = now();
+  heard_after = trial->healthy_since - started;
+  if (trial->is_on) say("the new system is well", 0, 0);
+}
+
+static void look_at_trial(struct trial *trial) {
+  if (trial->healthy_since != 0 && now() - trial->healthy_since >= STEADY_SECONDS) {
     trial->is_on = false;
     drop_other();
     say("the new system stays; the old one is let go", 0, 0);
@@ -127,15 +140,18 @@ static bool is_full(bool is_new) {
   return anon_max > 0 && taken > (is_new ? least(anon_max, TRIAL_BYTES_MAX) : anon_max);
 }
 
+static time_t healthy_seconds(void) {
+  time_t seconds = heard_after * HEALTHY_TIMES;
+  if (seconds < HEALTHY_SECONDS_MIN) return HEALTHY_SECONDS_MIN;
+  return seconds > HEALTHY_SECONDS_MAX ? HEALTHY_SECONDS_MAX : seconds;
+}
+
 /* Why an agent has to be ended, or 0. */
 static const char *fault_of(const struct trial *trial, time_t started, time_t seen) {
-  time_t quiet = seen == started ? BEGIN_SECONDS : QUIET_SECONDS;
-  time_t at = now();
-  bool isLate = at - started >= HEALTHY_SECONDS;
   bool isNew = trial->is_on && trial->healthy_since == 0;
   if (is_full(isNew)) return "memory";
-  if (isNew && isLate) return "unhealthy";
-  return at - seen >= quiet ? "hung" : 0;
+  if (isNew) return now() - started >= healthy_seconds() ? UNHEALTHY : 0;
+  return now() - seen >= (seen == started ? BEGIN_SECONDS : QUIET_SECONDS) ? "hung" : 0;
 }
 
 /* Waits for the agent's end; answers why PID 1 ended it, or 0 when it ended by itself. */
@@ -147,7 +163,8 @@ static const char *watch(pid_t child, struct trial *trial, int *status) {
   while (!reap(child, status)) {
     pause_a_second();
     if (was_touched(ALIVE, &touched)) seen = now();
-    if (trial->is_on) look_at_trial(trial, now());
+    look_at_health(trial, started);
+    if (trial->is_on) look_at_trial(trial);
     prepare(trial);
     if (why == 0) why = fault_of(trial, started, seen);
     if (why != 0 && ended == 0) {
@@ -160,16 +177,18 @@ static const char *watch(pid_t child, struct trial *trial, int *status) {
   return why;
 }
 
-/* How it ended, in one line: `signal 9`, `status 1`, `memory`, `hung`, `unhealthy`. */
+/* How it ended, in one line: `signal 9`, `status 1`, `memory`, `hung`, `unhealthy 60`. */
 static void tell_end(char *text, int status, const char *why) {
   bool isSignal = WIFSIGNALED(status);
   strcpy(text, why != 0 ? why : isSignal ? "signal " : "status ");
   if (why == 0) with_number(text, isSignal ? WTERMSIG(status) : WEXITSTATUS(status));
+  else if (strcmp(why, UNHEALTHY) == 0) with_number(text, healthy_seconds());
 }
 
 /* One run of the agent, to its end, which is told in `text`. */
 static void run_once(struct trial *trial, char *text) {
   int status = 0;
+  trial->healthy_since = 0;
   unsigned long before = read_count(CGROUP "/memory.events", "oom_kill ");
   unlink(HEALTHY);
   pid_t child = start(&AGENT);

@@ -11,13 +11,13 @@ export function sentenceOfEnd(end: string): string {
   const [word = '', number = ''] = end.split(' ');
   if (word === 'signal') return `it ended by signal ${number}`;
   if (word === 'status') return `it ended with status ${number}`;
+  if (word === 'unhealthy') return `the directory did not hear from it within ${number} s`;
   return SENTENCES[end] ?? `it ended: ${end}`;
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {
   memory: 'it took more memory than it may have',
   hung: 'it did not get on with its work for 60 s',
-  unhealthy: 'the directory did not hear from it within 40 s',
   unmountable: 'its image could not be mounted',
   unstarted: 'it could not be started',
 };

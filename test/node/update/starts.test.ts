@@ -20,10 +20,10 @@ test.each([
   ['status 64', undefined, 'update', ''],
   ['status 7', 'status 7', 'update-back', 'the newer system was left: it ended with status 7'],
   [
-    'unhealthy',
-    'unhealthy',
+    'unhealthy 72',
+    'unhealthy 72',
     'update-back',
-    'the newer system was left: the directory did not hear from it within 40 s',
+    'the newer system was left: the directory did not hear from it within 72 s',
   ],
   [
     'status 64',
