@@ -12,6 +12,7 @@ import {
   withSecretFiles,
 } from './apply-secrets.ts';
 import { prepareMounts } from './apply-mounts.ts';
+import { openEndWatch } from './observe-ends.ts';
 import { BUNDLE_ROOT, LOG_BYTES_MAX, logPath, openContainerLook } from './observe.ts';
 import { hostsFile, MOUNT_POINTS, MOUNT_POINTS_NEEDED, ociConfig, openDigests } from './oci.ts';
 import { compareContainer, type ContainerHave, type ContainerSpec, linkNameOf } from './plan.ts';
@@ -23,9 +24,16 @@ export function containerDriver(openSecret: OpenSecret): Driver<ContainerSpec, C
   const startFresh = async (spec: ContainerSpec, signal: AbortSignal): Promise<void> =>
     startWith(spec, openSecret, signal);
   const digests = openDigests();
+  const look = openContainerLook();
+  const { listen, follow } = openEndWatch();
   return {
     kind: 'container',
-    observe: openContainerLook(),
+    observe: async () => {
+      const seen = await look();
+      follow(seen.values());
+      return seen;
+    },
+    listen,
     compare: (spec, have) => compareContainer(spec, have, digests.get(spec)),
     create: startFresh,
     update: async (spec, have, signal) => {

@@ -13,7 +13,8 @@ export const BUNDLE_ROOT = '/run/zos/containers';
 export const LOG_BYTES_MAX = 2 * MiB;
 const LOG_BYTES_HALF = LOG_BYTES_MAX / 2;
 
-const CGROUP_ROOT = '/sys/fs/cgroup/zos/containers';
+/** A cgroup for each container, by its id. */
+export const CGROUP_ROOT = '/sys/fs/cgroup/zos/containers';
 /** USER_HZ, in which the kernel tells start times (proc_pid_stat(5)). */
 const TICK_MS = 10;
 

@@ -22,9 +22,13 @@ export type MountWish = {
   readonly signal?: AbortSignal;
 };
 
-/** Everything that is mounted, in the order it was. */
-export async function listMounts(): Promise<Mount[]> {
-  return parseMountinfo(await readFile('/proc/self/mountinfo', 'utf8'));
+/** Everything that is mounted, in the order it was; or what is mounted in one folder. */
+export async function listMounts(folder = ''): Promise<Mount[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  if (folder === '') return parseMountinfo(text);
+  // A line of each container is gone through again and again; most are of no use to who asks.
+  const lines = text.split('\n').filter((line) => line.includes(` ${folder}/`));
+  return parseMountinfo(lines.join('\n')).filter(({ path }) => path.startsWith(`${folder}/`));
 }
 
 /** Whether something is mounted at exactly this path. */

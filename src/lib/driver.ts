@@ -14,6 +14,8 @@ export type Driver<Spec, Have> = {
   readonly kind: string;
   /** Everything of this kind that carries our label, by item id. */
   readonly observe: (signal: AbortSignal) => Promise<ReadonlyMap<string, Have>>;
+  /** Takes whom to tell that a thing of this kind changed by itself: it is looked at then. */
+  readonly listen?: (onChange: () => void) => void;
   /** Pure: no I/O, no clock, no chance. */
   readonly compare: (spec: Spec, have: Have) => Difference;
   readonly create: (spec: Spec, signal: AbortSignal) => Promise<void>;

@@ -3,6 +3,7 @@ import type { ContractStore } from '../contract/store.ts';
 import type { CarriedCancellation } from '../contract/verify.ts';
 import type { Wants } from '../contract/wants.ts';
 import type { Log } from '../host/log.ts';
+import { processorMs } from '../host/usage/process.ts';
 import { formatDuration, HOUR_MS, MINUTE_MS, SECOND_MS } from '../lib/units.ts';
 import type { NodeBody } from '../sdk/index.ts';
 import type { VolumeDisk } from '../volume/plan.ts';
@@ -182,6 +183,7 @@ async function openCore(parts: AgentParts, signal: AbortSignal): Promise<Core> {
     lookAgainMs: parts.lookAgainMs,
     stepMsMax: STEP_MS_MAX,
     clock: parts.clock.steady,
+    spent: processorMs,
     chance,
     wantOf: (sight) => {
       const volumes = volumesGround(parts, holdings, sight);

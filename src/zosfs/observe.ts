@@ -4,7 +4,7 @@ import type { ImageGround, ImageHave } from './plan.ts';
 
 /** Every image that is mounted or has a folder to be mounted at, by its SHA-256. */
 export async function observeImages(ground: ImageGround): Promise<ReadonlyMap<string, ImageHave>> {
-  const mounted = new Set((await listMounts()).map(({ path }) => path));
+  const mounted = new Set((await listMounts(ground.mountFolder)).map(({ path }) => path));
   const names: string[] = await readdir(ground.mountFolder).catch(() => []);
   return new Map(
     names.map((sha256) => {

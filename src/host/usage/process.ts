@@ -23,3 +23,9 @@ export async function readOwnUse(): Promise<OwnUse> {
     timers: timers.length,
   };
 }
+
+/** Milliseconds of processor time that this process took so far, of all its threads together. */
+export function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}

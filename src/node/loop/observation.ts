@@ -45,7 +45,8 @@ export const NO_SIGHT: Sight = { things: new Map(), unseen: new Map() };
 /** Kinds side by side, each within the deadline; one that can't be read is named, not fatal. */
 export async function lookAround(drivers: Drivers, options: Look): Promise<Sight> {
   const { kinds, last } = options;
-  const things = new Map([...last.things].filter(([, { kind }]) => !kinds.has(kind)));
+  const things = new Map<Key, { kind: string; id: string; have: unknown }>();
+  for (const [key, thing] of last.things) if (!kinds.has(thing.kind)) things.set(key, thing);
   const unseen = new Map([...last.unseen].filter(([kind]) => !kinds.has(kind)));
   const looking = [...drivers.values()].filter(({ kind }) => kinds.has(kind));
   await Promise.all(

@@ -1,4 +1,4 @@
-import { type Graph, type Item, type Key, keyOf } from './graph.ts';
+import { type Item, type Key, keyOf } from './graph.ts';
 import { removalHold, type Settlement, settle, usersOf } from './hold.ts';
 import { type Situation, type Step, stepId, type WaitStep, type WorkStep } from './step.ts';
 
@@ -122,17 +122,14 @@ function waitsOf(
     const { kind, id } = item;
     const hold = holds.get(key);
     if (hold !== undefined) waits.push({ do: 'wait', kind, id, ...hold });
-    waits.push(...unmetHopes(item, want));
+    for (const hope of item.hopes) {
+      const fact = want.facts.get(hope);
+      if (fact === undefined || fact.isMet) continue;
+      const sentence = `${hope}: ${fact.because}`;
+      waits.push({ do: 'wait', kind, id, because: 'hope', sentence });
+    }
   }
   return waits;
-}
-
-function unmetHopes({ kind, id, hopes }: Item, want: Graph): readonly WaitStep[] {
-  return hopes.flatMap((hope) => {
-    const fact = want.facts.get(hope);
-    if (fact === undefined || fact.isMet) return [];
-    return [{ do: 'wait', kind, id, because: 'hope', sentence: `${hope}: ${fact.because}` }];
-  });
 }
 
 /** Steps so that each stands behind those it comes after, else as they came. */

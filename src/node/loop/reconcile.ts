@@ -19,7 +19,7 @@ export type View = {
 
 export type LoopParts = {
   readonly drivers: Drivers;
-  /** The machine is looked at so often even when nobody says that something changed. */
+  /** The machine is looked at so often even when nobody says that something changed; see `rest`. */
   readonly lookAgainMs: number;
   /** How long one step may take. */
   readonly stepMsMax: number;
@@ -32,6 +32,8 @@ export type LoopParts = {
   readonly onMove?: (what: string, latestMs: number) => void;
   /** Time that only runs forward, whatever the machine's clock is set to. */
   readonly clock: () => number;
+  /** Milliseconds of processor time that this process took. */
+  readonly spent: () => number;
   readonly chance: () => number;
 };
 
@@ -45,7 +47,8 @@ export type Loop = {
 /**
  * The agent's one loop: observe, plan, apply, observe again; one pass at a time. Steps run beside
  * it: what hangs holds up what needs it, and nothing that comes later. The whole machine is looked
- * at every `lookAgainMs`; in between only what was worked on, for nobody else works here.
+ * at every `lookAgainMs`; in between only what was worked on and what a driver heard of, for nobody
+ * else works here.
  */
 export function openLoop(parts: LoopParts): Loop {
   const loop = new OwnLoop(parts);
@@ -69,16 +72,18 @@ class OwnLoop {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { drivers, clock, lookAgainMs, onMove } = this.#parts;
+    const { drivers, clock, spent, lookAgainMs, onMove } = this.#parts;
     signal.addEventListener('abort', this.wake, { once: true });
+    for (const { kind, listen } of drivers.values()) listen?.(() => this.#doubt(kind));
     let wholeLookMs = clock();
     while (!signal.aborted) {
       this.#alarm = Promise.withResolvers<void>();
-      if (clock() >= wholeLookMs) {
-        this.#stale = new Set(drivers.keys());
-        wholeLookMs = clock() + lookAgainMs;
-      }
-      const nextMs = Math.min(await this.#pass(signal), wholeLookMs);
+      const isWhole = clock() >= wholeLookMs;
+      if (isWhole) this.#stale = new Set(drivers.keys());
+      const before = spent();
+      const soonMs = await this.#pass(signal);
+      if (isWhole) wholeLookMs = clock() + rest(lookAgainMs, spent() - before);
+      const nextMs = Math.min(soonMs, wholeLookMs);
       onMove?.('resting', nextMs);
       const timer = setTimeout(this.wake, Math.max(0, nextMs - clock()));
       if (!signal.aborted) await this.#alarm.promise;
@@ -90,7 +95,7 @@ class OwnLoop {
 
   /** Begins what is to be done; returns when time alone asks for another pass. */
   async #pass(signal: AbortSignal): Promise<number> {
-    const { clock, drivers, lookAgainMs, wantOf, onMove, onView } = this.#parts;
+    const { clock, drivers, wantOf, onMove, onView } = this.#parts;
     onMove?.('looking at the machine', clock() + OBSERVE_MS_MAX);
     // What ends while the machine is looked at is looked at again, and left alone until then.
     const underWay = new Map(this.#busy);
@@ -108,7 +113,7 @@ class OwnLoop {
     const steps = plan({ want, have, memory: this.#memory, nowMs });
     onView({ want, have, sight, steps });
     this.#begin({ want, sight, signal }, steps);
-    return nextPassMs(steps, nowMs + lookAgainMs);
+    return nextPassMs(steps);
   }
 
   #begin(seen: Pick<Execution, 'want' | 'sight' | 'signal'>, steps: readonly Step[]): void {
@@ -137,7 +142,11 @@ class OwnLoop {
     const { chance, onFailure } = this.#parts;
     this.#memory = remember(this.#memory, [outcome], chance);
     if (outcome.failure !== null) onFailure(outcome.key, outcome.failure);
-    this.#stale = new Set([...this.#stale, kindOf(outcome.key)]);
+    this.#doubt(kindOf(outcome.key));
+  }
+
+  #doubt(kind: string): void {
+    this.#stale = new Set([...this.#stale, kind]);
     this.#bell.ringSoon();
   }
 }
@@ -158,9 +167,19 @@ function openBell(ring: () => void): { readonly ringSoon: () => void; readonly c
   };
 }
 
-function nextPassMs(steps: readonly Step[], latestMs: number): number {
+/** Of a processor, looks at a machine where nothing happens take so much at most, */
+const LOOKS_SHARE = 0.005;
+/** unless they would come so much later: what nobody tells of is seen by a look alone. */
+const LOOKS_LATER_MAX = 2;
+
+/** How long to rest after a look that took so much processor time. */
+function rest(lookAgainMs: number, tookMs: number): number {
+  return Math.min(Math.max(lookAgainMs, tookMs / LOOKS_SHARE), LOOKS_LATER_MAX * lookAgainMs);
+}
+
+function nextPassMs(steps: readonly Step[]): number {
   const ends = steps.flatMap((step) =>
     step.do === 'wait' && step.untilMs !== undefined ? [step.untilMs] : [],
   );
-  return Math.min(latestMs, ...ends);
+  return Math.min(Infinity, ...ends);
 }

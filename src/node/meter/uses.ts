@@ -13,38 +13,35 @@ export function usesOf(holdings: Pick<Holdings, 'held' | 'ended'>, { sight }: Vi
   // The loop keeps what each driver saw as it is.
   const haveOf = (id: string): ContainerHave | undefined =>
     sight.things.get(`container ${id}`)?.have as ContainerHave | undefined;
-  const volumes = volumesIn(sight);
-  for (const contract of holdings.held.values()) {
-    uses.set(contract.id, new Map([...usesIn(contract, haveOf), ...volumeUses(contract, volumes)]));
-  }
+  const volumes = Map.groupBy(volumesIn(sight), ({ label }) => label?.contract);
+  const usesIn = (contract: SignedContract): ReadonlyMap<string, Use> => {
+    const own = containerUses(contract, haveOf);
+    for (const volume of volumes.get(contract.id) ?? []) addVolume(own, volume);
+    return own;
+  };
+  for (const contract of holdings.held.values()) uses.set(contract.id, usesIn(contract));
   for (const contract of holdings.ended.values()) {
-    const left = new Map([...usesIn(contract, haveOf), ...volumeUses(contract, volumes)]);
+    const left = usesIn(contract);
     if (left.size > 0) uses.set(contract.id, left);
   }
   return uses;
 }
 
 /** Reserved is used: what a tenant may write is kept from all others. */
-function volumeUses(
-  { id }: SignedContract,
-  volumes: readonly VolumeHave[],
-): readonly (readonly [string, Use])[] {
+function addVolume(uses: Map<string, Use>, { id, label, filePath, fileBytes }: VolumeHave): void {
+  if (filePath === undefined) return;
   const nothing = { cpuMs: 0, receivedBytes: 0, sentBytes: 0, memoryBytes: 0 };
-  return volumes.flatMap((volume) => {
-    if (volume.label?.contract !== id || volume.filePath === undefined) return [];
-    const parts = volume.label.class === 'ssd' ? 1 : ROTATING_PARTS;
-    const storageBytes = Math.floor(volume.fileBytes / parts);
-    return [[`volume ${volume.id}`, { ...nothing, run: 'volume', storageBytes }] as const];
-  });
+  const storageBytes = Math.floor(fileBytes / (label?.class === 'ssd' ? 1 : ROTATING_PARTS));
+  uses.set(`volume ${id}`, { ...nothing, run: 'volume', storageBytes });
 }
 
 /** So much rotating storage is worth as much as one of solid-state (`storageUnitMicros`). */
 const ROTATING_PARTS = 6;
 
-function usesIn(
+function containerUses(
   { id, workloads }: SignedContract,
   haveOf: (id: string) => ContainerHave | undefined,
-): ReadonlyMap<string, Use> {
+): Map<string, Use> {
   const uses = new Map<string, Use>();
   for (const workload of workloads) {
     if (workload.kind !== 'container') continue;

@@ -35,9 +35,11 @@ type Ground = {
 /** The volumes among everything that the drivers saw. */
 export function volumesIn({ things }: Pick<Sight, 'things'>): readonly VolumeHave[] {
   // The loop keeps what each driver saw as it is: these are the volume driver's.
-  return [...things.values()].flatMap(({ kind, have }) =>
-    kind === 'volume' ? [have as VolumeHave] : [],
-  );
+  const volumes: VolumeHave[] = [];
+  for (const { kind, have } of things.values()) {
+    if (kind === 'volume') volumes.push(have as VolumeHave);
+  }
+  return volumes;
 }
 
 /** What the wishes of volumes lean on, as it is now. */

@@ -32,6 +32,9 @@ const FULL = 500;
 const RESTED = 200;
 /** By then a start is over, and what it left in the heap was given back. */
 const START_MS = 35 * SECOND_MS;
+const REST_MS = 40 * SECOND_MS;
+/** A full node looks rarely: so long, for a percentile of its passes. */
+const FULL_REST_MS = 240 * SECOND_MS;
 
 type Told = {
   readonly atMs: number;
@@ -107,6 +110,7 @@ async function compareWithCrun(wish: Parameters<typeof smallContract>[0]): Promi
     },
     onFailure: (key, sentence) => console.error(key, sentence),
     clock: () => performance.now(),
+    spent: () => 0,
     chance: Math.random,
   });
   const looping = loop.run(ending.signal);
@@ -186,20 +190,18 @@ async function measure(): Promise<Record<string, number>> {
 /** Small containers, made at once until the node is full, and then left alone. */
 async function fill(node: string, contracts: Contracts): Promise<Record<string, number>> {
   await storeContracts(`${FOLDER}/contracts`, node, contracts);
-  // More often than on a node, so that there are enough passes for a percentile.
-  const agent = startAgent(SECOND_MS);
+  const agent = startAgent(5 * SECOND_MS);
   await until(async () => (await running()).size > 0, 'the first of many');
   const firstMs = performance.now();
   await until(async () => (await running()).size >= MANY, 'many containers');
   const createdASecond = (MANY - 1) / ((performance.now() - firstMs) / SECOND_MS);
   await until(async () => (await running()).size >= FULL, 'a full node');
-  const restMs = Date.now() + 5 * SECOND_MS;
-  await sleep(35 * SECOND_MS);
   agent.kill('SIGKILL');
-  const passes = told(restMs).flatMap((it) => (it.told === 'pass' ? it.passMs : []));
+  const startedMs = Date.now();
   const resting = startAgent(5 * SECOND_MS);
-  const fullPercent = await restOf(Date.now());
+  const fullPercent = await restOf(startedMs, FULL_REST_MS);
   resting.kill('SIGKILL');
+  const passes = told(startedMs + START_MS).flatMap((it) => (it.told === 'pass' ? it.passMs : []));
   const [passMs, slowPassMs] = [percentile(passes, 50), percentile(passes, 95)];
   return { createdASecond, passMs, slowPassMs, fullPercent };
 }
@@ -224,8 +226,8 @@ async function restart(node: string, contracts: Contracts): Promise<Record<strin
 }
 
 /** What an agent takes of one core, in percent, from when its start is over. */
-async function restOf(startedMs: number): Promise<number> {
-  await sleep(START_MS + 40 * SECOND_MS);
+async function restOf(startedMs: number, restMs = REST_MS): Promise<number> {
+  await sleep(START_MS + restMs);
   const rest = told(startedMs + START_MS).filter((it) => it.told === 'second');
   const [from, to] = [rest[0], rest.at(-1)];
   const tookMs = (to?.cpuMs ?? Number.NaN) - (from?.cpuMs ?? Number.NaN);

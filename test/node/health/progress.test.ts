@@ -47,6 +47,7 @@ function openWatched() {
     onFailure: () => undefined,
     onMove: progress.move,
     clock: steady,
+    spent: () => 0,
     chance: () => 0,
   });
   return { clock, progress, troubles, loop };

@@ -59,6 +59,7 @@ async function runLoop({ driver, ids, stepMsMax = 1000, isOver }: LoopWish): Pro
     },
     onFailure: (key, sentence) => plans.push(`failed ${key}: ${sentence}\n`),
     clock: () => Math.round(performance.now()),
+    spent: () => 0,
     chance: () => 0,
   });
   await loop.run(ending.signal);
@@ -128,10 +129,75 @@ test('a step that hangs keeps nothing that comes later waiting', async () => {
     },
     onFailure: (key) => told.push(`failed ${key}`),
     clock: () => Math.round(performance.now()),
+    spent: () => 0,
     chance: () => 0,
   });
   await loop.run(ending.signal);
   expect(told).toEqual(['create lamp late']);
+});
+
+test('what a driver hears of is looked at without waiting for the next look', async () => {
+  const told: string[] = [];
+  const things = new Map<string, Thing>();
+  let hear = (): void => undefined;
+  const driver: ReturnType<typeof makeDriver> = {
+    ...makeDriver('lamp', things, told),
+    listen: (onChange) => {
+      hear = onChange;
+    },
+  };
+  const ending = new AbortController();
+  const loop = openLoop({
+    drivers: new Map([['lamp', loopDriver(driver)]]),
+    lookAgainMs: 3_600_000,
+    stepMsMax: 60_000,
+    wantOf: () => wantOf('lamp', ['a']),
+    onView: ({ steps }) => {
+      if (steps.length > 0) return;
+      if (told.length === 2) ending.abort();
+      // It goes out by itself.
+      things.delete('a');
+      hear();
+    },
+    onFailure: (key) => told.push(`failed ${key}`),
+    clock: () => Math.round(performance.now()),
+    spent: () => 0,
+    chance: () => 0,
+  });
+  await loop.run(ending.signal);
+  expect(told.slice(0, 2)).toEqual(['create lamp a', 'create lamp a']);
+});
+
+test.each([
+  ['as agreed when a look takes little', 1, 1000],
+  ['later when it takes much', 7, 1400],
+  ['never later than twice as much', 70, 2000],
+])('it looks again %s', async (_, tookMs, againMs) => {
+  let [nowMs, tookAllMs] = [0, 0];
+  const ending = new AbortController();
+  const rests: number[] = [];
+  const loop = openLoop({
+    drivers: new Map([['lamp', loopDriver(makeDriver('lamp', new Map(), []))]]),
+    lookAgainMs: 1000,
+    stepMsMax: 60_000,
+    wantOf: () => wantOf('lamp', []),
+    onView: () => {
+      tookAllMs += tookMs;
+    },
+    onFailure: () => undefined,
+    onMove: (what, latestMs) => {
+      if (what !== 'resting') return;
+      rests.push(latestMs - nowMs);
+      nowMs = latestMs;
+      if (rests.length === 3) ending.abort();
+      loop.wake();
+    },
+    clock: () => nowMs,
+    spent: () => tookAllMs,
+    chance: () => 0,
+  });
+  await loop.run(ending.signal);
+  expect(rests).toEqual([againMs, againMs, againMs]);
 });
 
 test('one thing that fails does not keep the others waiting', async () => {
@@ -174,6 +240,7 @@ test('told to end, it tells the step under way to stop, and ends', async () => {
     onView: () => undefined,
     onFailure: () => undefined,
     clock: () => Math.round(performance.now()),
+    spent: () => 0,
     chance: () => 0,
   });
   await loop.run(ending.signal);

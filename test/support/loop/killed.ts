@@ -73,6 +73,7 @@ async function reconcile({ phase, struck, image }: Order): Promise<void> {
     },
     onFailure: (key, sentence) => failures.push(`${kindOf(key)}: ${sentence}`),
     clock: () => performance.now(),
+    spent: () => 0,
     chance: () => 0,
   });
   await loop.run(ending.signal);
