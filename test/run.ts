@@ -6,6 +6,8 @@ import { stripVTControlCharacters } from 'node:util';
 import type { Suite } from './suites.ts';
 
 const ROOT = join(import.meta.dirname, '..');
+/** Machines and servers wait now and then: so much more is begun than there are processors. */
+const WAITING = 1.25;
 /** Of what a test failed with, so much is said again at the end. */
 const REASON_LINES = 8;
 
@@ -21,7 +23,7 @@ export async function runBeside(suites: readonly Suite[]): Promise<readonly Tall
   const waiting = [...suites];
   const running = new Set<Promise<void>>();
   const tallies: Tally[] = [];
-  let free = availableParallelism();
+  let free = availableParallelism() * WAITING;
   const start = async (suite: Suite): Promise<void> => {
     const { takes = 1 } = suite;
     free -= takes;
