@@ -125,7 +125,7 @@ test('any one bit of any metadata file: refused by its name', async () => {
     }),
     { numRuns: 150 },
   );
-}, 60_000);
+}, 300_000);
 
 test('a file that broke off goes on where it was, at the same mirror and at the next', async () => {
   let breaks = 0;

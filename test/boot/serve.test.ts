@@ -126,7 +126,7 @@ test('each request is told when it begins and when it ends, with its bytes', asy
   // Who asks may have the last byte before the server counts it as sent.
   // The end of what another test asked for may be told as late.
   const own = (): ServeEvent[] => events.filter(({ path }) => path === '/vmlinuz');
-  await vi.waitUntil(() => own().length === 2, { timeout: 30_000 });
+  await vi.waitUntil(() => own().length === 2, { timeout: 60_000 });
   expect(own().map(({ kind, path, status, bytes }) => [kind, path, status, bytes])).toEqual([
     ['begin', '/vmlinuz', 200, 1000],
     ['end', '/vmlinuz', 200, 1000],

@@ -68,4 +68,4 @@ test('set-up without a network ends with a sentence', () => {
   expect(printed.split('\n').at(-1)).toBe(
     'npm could not install its packages; check the network, then run the same command.',
   );
-}, 60_000);
+}, 300_000);

@@ -136,7 +136,7 @@ test('what requires attested is placed on the node that proved it to this bot, a
     expect(seen.get(ids.honest)).toBe('attested attested');
     expect(seen.get(ids.liar)).toBe('attested verified');
     expect(seen.get(ids.plain)).toBe('unverified unverified');
-  }, 30_000);
+  }, 60_000);
   const placed = (await json('deploy', writeDeployment('one', {}))) as { contracts: unknown };
   expect(JSON.stringify(placed)).toContain(ids.honest);
   expect(JSON.stringify(placed)).not.toContain(ids.liar);

@@ -187,7 +187,7 @@ test('when the second contract is not admitted, the first is taken back', async 
   const ran = await zos({ ...bench, directoryUrl: proxy.url }, 'deploy', write(HELLO));
   expect(ran.code).toBe(4);
   expect(ran.err).toMatch(/cancelled {2}node [0-9a-f]{10}\nzos: No room in the inn\.\n$/);
-  await expect.poll(async () => json('deployments'), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(async () => json('deployments'), { timeout: 60_000 }).toEqual([]);
 });
 
 test('what the directory forgot can be forgotten here', async () => {
@@ -236,7 +236,7 @@ test('Ctrl-C while waiting says what goes on and how to end it', async () => {
   await addNode({ script: () => ({ state: 'waiting', because: 'waits for clock-synced' }) });
   const stop = new AbortController();
   const running = zos({ ...bench, signal: stop.signal }, 'deploy', write(HELLO));
-  await expect.poll(async () => json('deployments'), { timeout: 20_000 }).toHaveLength(1);
+  await expect.poll(async () => json('deployments'), { timeout: 60_000 }).toHaveLength(1);
   stop.abort();
   const ran = await running;
   expect(ran.code).toBe(130);

@@ -43,7 +43,7 @@ test('of a log whose beginning is gone already, only what is new is shown', () =
 });
 
 /** On a busy machine a timer of half a second may be late. */
-const PATIENT = { timeout: 10_000 };
+const PATIENT = { timeout: 60_000 };
 
 function screen(isErrScreen: boolean): { terminal: Terminal; shown: () => string } {
   let text = '';

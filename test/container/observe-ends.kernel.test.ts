@@ -5,4 +5,4 @@ import { runInside } from '../support/inside.ts';
 test('the kernel tells of each end of a container, and of one that nobody follows any more nothing', async () => {
   const script = join(import.meta.dirname, 'inside/ends.ts');
   expect(await runInside(script)).toEqual({ hasHeard: true, ofOthers: 0 });
-}, 60_000);
+}, 300_000);

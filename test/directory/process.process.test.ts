@@ -62,7 +62,7 @@ test('its identity is made once, for its owner alone, and stays', async () => {
   ]);
   expect(await exposed.ended).toBe(5);
   expect(exposed.texts.err).toMatch(/^Others may read .*keys; run "chmod 600" on it first\.\n$/u);
-}, 60_000);
+}, 300_000);
 
 test('a start that cannot be says why in one sentence, and leaves the other alone', async () => {
   using folder = folderOf();

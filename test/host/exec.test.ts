@@ -73,6 +73,6 @@ test('a program does not outlive the one that started it, however that one ends'
       () => true,
       () => false,
     );
-  for (let tries = 0; tries < 100 && (await isThere()); tries += 1) await sleep(50);
+  for (let tries = 0; tries < 1200 && (await isThere()); tries += 1) await sleep(50);
   expect(await isThere()).toBe(false);
 });

@@ -114,7 +114,7 @@ test('on the wire between two nodes there is WireGuard, and no word of the page'
   const bytes = (await readFile(path)).toString('latin1').toLowerCase();
   expect(bytes).not.toContain('html');
   expect(bytes).not.toContain('http/1');
-}, 60_000);
+}, 300_000);
 
 test(
   'from a third machine on the wire no TCP port answers',

@@ -9,7 +9,7 @@ import { writeCpio } from '../../src/lib/cpio.ts';
 import { SECOND_MS } from '../../src/lib/units.ts';
 
 const INIT_SOURCES = ['first', 'console', 'files', 'module', 'mount', 'supervise'];
-const ANSWER_MS = 20 * SECOND_MS;
+const ANSWER_MS = 60 * SECOND_MS;
 
 /**
  * The release's first stage with another `/init` behind it: PID 1 from the very same sources, and

@@ -12,6 +12,6 @@ export async function runInside(script: string): Promise<unknown> {
   const inner = ['sh', '-ec', `${prepare}"$@"`, 'sh', process.execPath, script];
   const spaces = ['--net', '--mount', '--propagation', 'private', '--pid', '--fork'];
   const args = [...spaces, '--kill-child', '--mount-proc', '--', ...inner];
-  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 240_000 });
   return JSON.parse(stdout);
 }

@@ -16,14 +16,14 @@ test('who follows bears with a directory that is away, and is told at once of a 
   const homePath = mkdtempSync(join(tmpdir(), 'zos-audit-'));
   const bench = { homePath, directoryUrl: directory.url };
   const following = zos(bench, '--json', 'record', 'audit', '--follow');
-  const looks = async (count: number): Promise<void> =>
-    vi.waitFor(() => expect(directory.asked('/record/checkpoint')).toBeGreaterThanOrEqual(count), {
-      timeout: 30_000,
+  const asked = async (path: string, count: number): Promise<void> =>
+    vi.waitFor(() => expect(directory.asked(path)).toBeGreaterThanOrEqual(count), {
+      timeout: 60_000,
     });
-  await looks(1);
-  await vi.waitFor(() => expect(directory.asked('/record/tile/0/000.p/2')).toBe(1));
+  await asked('/record/checkpoint', 1);
+  await asked('/record/tile/0/000.p/2', 1);
   directory.lies.set('/record/checkpoint', { status: 503, body: '' });
-  await looks(3);
+  await asked('/record/checkpoint', 3);
   directory.lies.clear();
   directory.lines.reverse();
   directory.publish();

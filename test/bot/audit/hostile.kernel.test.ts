@@ -31,7 +31,7 @@ function openMonitor({ url }: WatchedDirectory): Monitor {
 async function published({ url }: WatchedDirectory, digest: string): Promise<void> {
   await vi.waitFor(
     async () => expect((await exchange({ url: `${url}/record/proof/${digest}` })).status).toBe(200),
-    { timeout: 30_000 },
+    { timeout: 60_000 },
   );
 }
 

@@ -103,7 +103,7 @@ test('two of three: one signs to a file, the next signs and sends, and so it end
       const status = await zos(bench('bob'), '--team', 'ops', 'status', contractIn(part));
       expect(status.out).toContain('running');
     },
-    { timeout: 20_000, interval: 300 },
+    { timeout: 60_000, interval: 300 },
   );
   const end = join(folder, 'end.part');
   await json('carol', '--team', 'ops', 'cancel', 'web', '--out', end);

@@ -41,7 +41,7 @@ test('with curl, sha256sum and openssl alone, a stranger follows a contract to i
       const statuses = (await Promise.all(proofs)).map(({ status }) => status);
       expect(statuses).toEqual([200, 200, 200]);
     },
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
   const { code, out, err } = await stranger(url, id, policy);
   expect({ code, err }).toEqual({ code: 0, err: '' });

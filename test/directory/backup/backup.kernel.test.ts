@@ -80,7 +80,7 @@ test('what a running directory keeps goes to PostgreSQL and back, row by row and
     const proof = async (digest: string) =>
       promisify(execFile)('curl', ['-sf', `${restored.url}/record/proof/${digest}`]);
     expect((await proof(ids[0] ?? '')).stdout).toMatch(/^c2sp\.org\/tlog-proof@v1\n/u);
-    await expect.poll(async () => (await proof(id)).stdout, { timeout: 10_000 }).toContain('index');
+    await expect.poll(async () => (await proof(id)).stdout, { timeout: 60_000 }).toContain('index');
   }
 }, 240_000);
 

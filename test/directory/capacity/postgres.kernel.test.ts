@@ -5,7 +5,7 @@ import { usePostgres } from '../../support/store/stores.ts';
 let server: AsyncDisposable;
 beforeAll(async () => {
   server = await usePostgres();
-}, 60_000);
+}, 300_000);
 afterAll(async () => server[Symbol.asyncDispose](), 60_000);
 
 await import('./measured.kernel.test.ts');

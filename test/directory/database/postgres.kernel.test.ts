@@ -5,7 +5,7 @@ import { usePostgres } from '../../support/store/stores.ts';
 let server: AsyncDisposable;
 beforeAll(async () => {
   server = await usePostgres();
-}, 60_000);
+}, 300_000);
 // A database for each test is many files to remove.
 afterAll(async () => server[Symbol.asyncDispose](), 300_000);
 

@@ -19,7 +19,7 @@ import { openPostgresServer, type Postgres } from '../../support/store/postgres.
 let server: Postgres;
 beforeAll(async () => {
   server = await openPostgresServer();
-}, 60_000);
+}, 300_000);
 afterAll(async () => server[Symbol.asyncDispose](), 60_000);
 
 type Shared = Disposable & {

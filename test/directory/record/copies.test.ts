@@ -70,7 +70,7 @@ test('of two directories that run on copies of one database, one at the most goe
   await submit(other, node).catch(() => undefined);
   await expect
     .poll(async () => submit(other, node).catch((error: unknown) => codeOf(error)), {
-      timeout: 10_000,
+      timeout: 60_000,
     })
     .toBe('RECORD_FORKED');
   const wants = await other.store.wants(node.id, other.clock.nowMs);

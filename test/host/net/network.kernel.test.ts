@@ -17,7 +17,7 @@ test('strangers get no answer from the host, and reach the open tunnel ports alo
     afterBroken: [],
     called: 'hi',
   });
-}, 60_000);
+}, 300_000);
 
 test('links, addresses and settings are made and read inside a namespace', async () => {
   const netns = 'zn-'.padEnd(35, 'a');
@@ -41,7 +41,7 @@ test('links, addresses and settings are made and read inside a namespace', async
     before: [netns],
     after: [],
   });
-}, 60_000);
+}, 300_000);
 
 test('a lease is taken from whichever link answers, and stays when the client ends', async () => {
   expect(await inside('leases')).toMatchObject({
@@ -57,4 +57,4 @@ test('a lease is taken from whichever link answers, and stays when the client en
     route: { gateway: '10.9.8.1', dev: 'eth0' },
     kept: [['eth0', 'eth1'], ['eth0'], null],
   });
-}, 60_000);
+}, 300_000);

@@ -35,7 +35,7 @@ async function open(path: string, clock = { steadyMs: 0 }) {
   });
   const change = async (): Promise<void> => {
     const before = told.length;
-    for (let tries = 0; told.length === before && tries < 1000; tries += 1) await sleep(2);
+    for (let tries = 0; told.length === before && tries < 30_000; tries += 1) await sleep(2);
   };
   return { meters, clock, told, troubles, change };
 }

@@ -84,7 +84,7 @@ async function startFour(directory: DirectoryProcess, farmer: Farmer, updaters: 
 }
 
 async function soon(isSo: () => boolean, say: () => string): Promise<void> {
-  for (const deadlineMs = performance.now() + 30_000; !isSo(); await pause(50)) {
+  for (const deadlineMs = performance.now() + 60_000; !isSo(); await pause(50)) {
     if (performance.now() > deadlineMs) throw new Error(`It did not come to be: ${say()}`);
   }
 }

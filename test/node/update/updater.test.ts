@@ -243,7 +243,7 @@ async function publish(name: string, seed: number): Promise<string> {
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  const deadline = AbortSignal.timeout(20_000);
+  const deadline = AbortSignal.timeout(60_000);
   while (!isSo()) {
     if (deadline.aborted) throw new Error(`It did not come to this. It said:\n${lines.join('\n')}`);
     await pause(20);

@@ -13,7 +13,7 @@ import { openDirectory } from '../../../src/node/bringup/directory.ts';
 import type { Self } from '../../../src/node/bringup/identity.ts';
 import { openMeasure } from '../../../src/node/capacity/measure.ts';
 import { fetchBytes } from '../../../src/host/http.ts';
-import { MiB } from '../../../src/lib/units.ts';
+import { MiB, MINUTE_MS } from '../../../src/lib/units.ts';
 import type { SignedOffer } from '../../../src/node/capacity/offer.ts';
 import { openSequence } from '../../../src/node/bringup/sequence.ts';
 import { type AgentParts, runAgentParts } from '../../../src/node/agent.ts';
@@ -234,7 +234,7 @@ export async function until<T>(
   isSo: (seen: T) => boolean,
   say: () => string = () => '',
 ): Promise<T> {
-  const deadlineMs = performance.now() + 3000;
+  const deadlineMs = performance.now() + MINUTE_MS;
   for (;;) {
     const seen = await look();
     if (isSo(seen)) return seen;
