@@ -82,7 +82,8 @@ const GROUPS: readonly Group[] = [
   // Four machines at once are more than enough.
   { name: 'rollout', files: ['journeys/update/rollout'], takes: 2.5 },
   { name: 'starts', files: ['journeys/update/starts'], takes: 0.5 },
-  { name: 'updates', files: ['journeys/update/'] },
+  { name: 'systems', files: ['journeys/update/system'] },
+  { name: 'kernels', files: ['journeys/update/kernel'] },
   { name: 'firmware', files: ['journeys/firmware/'] },
   // Two machines each.
   { name: 'faults', files: ['journeys/faults/'], takes: 1.5 },

@@ -29,7 +29,7 @@
  * What is new may take so many times as long for that as the last agent did on this very machine
  * and network: a fixed time would call good systems bad where everything is slow.
  */
-#define HEALTHY_TIMES 4
+#define HEALTHY_TIMES 3
 #define HEALTHY_SECONDS_MIN 60
 #define HEALTHY_SECONDS_MAX 180
 #define UNHEALTHY "unhealthy "

@@ -31,12 +31,12 @@ beforeAll(async () => {
     const flags = ['-static', '-Os', '-s', '-I', folder, '-o', tries];
     await run({ file: 'musl-gcc', args: [...flags, join(SUPPORT, 'tries.c')] });
     const script = join(SUPPORT, 'guest.ts');
-    const wish = { root: ROOT, folder, script, files: { tries }, deadlineMs: 4 * MINUTE_MS };
+    const wish = { root: ROOT, folder, script, files: { tries }, deadlineMs: 12 * MINUTE_MS };
     found = (await runInGuest({ ...wish, machine: { memoryMiB: 512 } })) as Found;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 5 * MINUTE_MS);
+}, 14 * MINUTE_MS);
 
 test('requests, feeds and 64 MiB for a slow reader go through the courier, in bounded memory', () => {
   expect(found.error).toBeUndefined();

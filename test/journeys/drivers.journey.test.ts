@@ -13,12 +13,12 @@ beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'zos-guest-'));
   const script = join(ROOT, 'test/support/guest/drivers.ts');
   try {
-    const wish = { root: ROOT, folder, script, deadlineMs: 8 * MINUTE_MS };
+    const wish = { root: ROOT, folder, script, deadlineMs: 12 * MINUTE_MS };
     found = (await runInGuest(wish)) as typeof found;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 10 * MINUTE_MS);
+}, 14 * MINUTE_MS);
 
 test('the script ran to its end', () => {
   expect(found['error']).toBeUndefined();

@@ -19,7 +19,7 @@ import { type Door, makeDoorFirstStage, openDoor } from '../support/door.ts';
 // One grid for all: two machines that netboot, join, run what was signed, and are then attacked.
 const ROOT = join(import.meta.dirname, '../..');
 const BOOT_MS = 15 * MINUTE_MS;
-const STEP_MS = 5 * MINUTE_MS;
+const STEP_MS = 10 * MINUTE_MS;
 
 let folder: string;
 let grid: Grid;

@@ -17,12 +17,12 @@ beforeAll(async () => {
       root: ROOT,
       folder,
       script,
-      deadlineMs: 6 * MINUTE_MS,
+      deadlineMs: 12 * MINUTE_MS,
     })) as typeof found;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 8 * MINUTE_MS);
+}, 14 * MINUTE_MS);
 
 test('a container gets its secrets as a variable and as a file of its own user', () => {
   expect(found['error']).toBeUndefined();

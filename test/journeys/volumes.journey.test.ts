@@ -38,7 +38,7 @@ beforeAll(async () => {
   pulled = await countOnDisk(disk, searched(first));
   second = await boot(disk, tpm);
   erased = await countOnDisk(disk, searched(first));
-}, 16 * MINUTE_MS);
+}, 26 * MINUTE_MS);
 
 afterAll(async () => rm(folder, { recursive: true, force: true }));
 
@@ -49,7 +49,7 @@ async function boot(disk: string, tpm: string): Promise<Found> {
     root: ROOT,
     folder,
     script: join(ROOT, 'test/support/guest/volumes.ts'),
-    deadlineMs: 7 * MINUTE_MS,
+    deadlineMs: 12 * MINUTE_MS,
     diskPaths: [disk],
     machine: { tpmSocketPath },
   })) as Found;

@@ -17,7 +17,8 @@ import { pixelsOf } from '../../support/screen/picture.ts';
 // A machine that nobody gave a token, with a disk that has somebody's files on it: its farmer takes
 // it in by what its display shows, asks it all that can be asked, and lets it have the disk.
 const ROOT = join(import.meta.dirname, '../../..');
-const BOOT_MS = 10 * MINUTE_MS;
+const BOOT_MS = 15 * MINUTE_MS;
+const STEP_MS = 15 * MINUTE_MS;
 const KEYS = [['x'], ['alt', 'f2'], ['shift', 'pgup'], ['scroll_lock'], ['ctrl', 's']];
 const RESTARTS = [
   ['ctrl', 'alt', 'delete'],
@@ -57,7 +58,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await grid?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
-}, MINUTE_MS);
+}, STEP_MS / 4);
 
 async function picture(name: string): Promise<Buffer> {
   const path = join(folder, `${name}.png`);
@@ -83,7 +84,7 @@ test(
     id = /<pre>zos farm approve ([0-9a-f]{64})<\/pre>/u.exec(page)?.[1] ?? '';
     expect(id.slice(0, 20).toUpperCase()).toBe(code.slice(-20));
   },
-  MINUTE_MS,
+  STEP_MS,
 );
 
 test(
@@ -101,7 +102,7 @@ test(
     expect(changed / before.length).toBeLessThan(0.02);
     expect(guest.lines.some(({ text }) => text.includes('zos: init restarting'))).toBe(false);
   },
-  MINUTE_MS,
+  STEP_MS,
 );
 
 test(
@@ -109,12 +110,15 @@ test(
   async () => {
     const told = await grid.bot.zos({ args: ['farm', 'approve', code.slice(-20)] });
     expect(told).toMatch(/^Node [0-9a-f]{10} is of farm farm now: \d+ cores, /u);
-    await guest.waitFor(/^zos: agent registered node=[0-9a-f]{64} farm=[0-9a-f]{64}$/u, MINUTE_MS);
-    await guest.waitFor(/^ READY/u, MINUTE_MS);
+    await guest.waitFor(
+      /^zos: agent registered node=[0-9a-f]{64} farm=[0-9a-f]{64}$/u,
+      STEP_MS / 4,
+    );
+    await guest.waitFor(/^ READY/u, STEP_MS / 4);
     const page = textOf(await fetchBytes({ url: code }));
     expect(page).toContain('This node has joined its farm');
   },
-  2 * MINUTE_MS,
+  STEP_MS,
 );
 
 const LOOKS: readonly (readonly [string, string | undefined, RegExp])[] = [
@@ -135,7 +139,7 @@ test.each(LOOKS)(
     const args = about === undefined ? [] : [about === 'directory' ? host : about];
     expect(await grid.bot.zos({ args: ['node', 'ask', id, what, ...args] })).toMatch(answer);
   },
-  2 * MINUTE_MS,
+  STEP_MS,
 );
 
 test(
@@ -147,11 +151,11 @@ test(
     const asking = new AbortController();
     const args = ['node', 'ask', id, 'links'];
     const answer = stranger.zos({ args, signal: asking.signal }).catch(() => 'nothing');
-    await guest.waitFor(/refused question: ASKER_FOREIGN/u, MINUTE_MS);
+    await guest.waitFor(/refused question: ASKER_FOREIGN/u, STEP_MS / 4);
     asking.abort();
     expect(await answer).toBe('nothing');
   },
-  2 * MINUTE_MS,
+  STEP_MS,
 );
 
 test(
@@ -161,7 +165,7 @@ test(
     await expect(refusal).rejects.toThrow(/it says it has: zos-disk-0/u);
     const from = guest.lines.length;
     const since = (pattern: RegExp) =>
-      lineAfter(guest.lines, { from, pattern, deadlineMs: 2 * MINUTE_MS });
+      lineAfter(guest.lines, { from, pattern, deadlineMs: STEP_MS / 4 });
     await grid.bot.zos({ args: ['farm', 'disk', 'take', id, 'zos-disk-0'] });
     await since(/consent to take disk zos-disk-0 waits: /u);
     await grid.bot.zos({ args: ['farm', 'disk', 'wipe', id, 'zos-disk-0'] });
@@ -170,5 +174,5 @@ test(
     // The identity that it had made in memory goes with it onto the disk.
     await since(new RegExp(`zos: agent registered node=${id} `, 'u'));
   },
-  5 * MINUTE_MS,
+  STEP_MS,
 );

@@ -15,7 +15,7 @@ import { MINUTE_MS } from '../../../src/lib/units.ts';
 // A machine with UEFI, Secure Boot and a TPM, and one with an old BIOS, in one grid.
 const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
-const STEP_MS = 5 * MINUTE_MS;
+const STEP_MS = 10 * MINUTE_MS;
 
 let folder: string;
 let grid: Grid;

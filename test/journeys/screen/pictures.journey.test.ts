@@ -23,7 +23,7 @@ beforeAll(async () => {
     root: ROOT,
     folder,
     script,
-    deadlineMs: 5 * MINUTE_MS,
+    deadlineMs: 12 * MINUTE_MS,
     machine: { qmpPath, hasDisplay: true },
     onLine: (line) => {
       if (!line.startsWith(GALLERY_MARK)) return;
@@ -32,7 +32,7 @@ beforeAll(async () => {
     },
   });
   await Promise.all(pictures);
-}, 6 * MINUTE_MS);
+}, 14 * MINUTE_MS);
 
 afterAll(async () => rm(folder, { recursive: true, force: true }));
 

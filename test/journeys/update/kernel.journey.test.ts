@@ -16,7 +16,7 @@ import { openPublisher, type Publisher } from '../../support/update/release.ts';
 // by itself where the one that runs accepts the signature, and by the firmware where it does not.
 const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
-const STEP_MS = 6 * MINUTE_MS;
+const STEP_MS = 10 * MINUTE_MS;
 const FIRMWARE = /BdsDxe|UEFI|iPXE/u;
 
 const stack = new AsyncDisposableStack();

@@ -18,7 +18,7 @@ import { deployLasting, type LastingContainer } from '../../support/update/lasti
 // One machine that goes down in every way there is; after each it has to say exactly which it was.
 const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
-const STEP_MS = 6 * MINUTE_MS;
+const STEP_MS = 10 * MINUTE_MS;
 
 const stack = new AsyncDisposableStack();
 let grid: Grid;

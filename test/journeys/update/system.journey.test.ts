@@ -17,7 +17,8 @@ import { type Fault, openSystemMaker, type SystemMaker } from '../../support/upd
 // other: a good one, and four that are bad, each in another way.
 const ROOT = join(import.meta.dirname, '../../..');
 const BOOT_MS = 15 * MINUTE_MS;
-const STEP_MS = 5 * MINUTE_MS;
+/** What the directory does not hear of is given up after three minutes at most. */
+const STEP_MS = 10 * MINUTE_MS;
 
 const stack = new AsyncDisposableStack();
 let grid: Grid;
@@ -130,6 +131,6 @@ function heartbeatOf(
 ): Promise<Heartbeat> {
   return heartbeatThat(grid, {
     isSo: (said) => said.system === system && isSo(said),
-    deadlineMs: 2 * MINUTE_MS,
+    deadlineMs: STEP_MS / 2,
   });
 }

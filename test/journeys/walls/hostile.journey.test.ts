@@ -65,20 +65,20 @@ beforeAll(async () => {
     mac: MAC,
     files: { 'hostile.erofs': image, 'wire.json': wire },
   });
-  await guest.waitFor(/walls: hostile/u, 2 * MINUTE_MS);
+  await guest.waitFor(/walls: hostile/u, 8 * MINUTE_MS);
   const capture = ['tcpdump', '-nn', '-l', '-i', 'wire', 'ether', 'src', MAC];
   const tcpdump = start({
     file: 'ip',
     args: [...inside, ...capture],
     onLine: (line) => onWire.push(line),
   });
-  await guest.waitFor(/walls: tried/u, 3 * MINUTE_MS);
+  await guest.waitFor(/walls: tried/u, 8 * MINUTE_MS);
   asked.push('tried');
   await tcpdump.stop();
-  await guest.waitFor(new RegExp(RESULT_MARK, 'u'), 4 * MINUTE_MS);
+  await guest.waitFor(new RegExp(RESULT_MARK, 'u'), 8 * MINUTE_MS);
   found = readResult(guest.lines.map(({ text }) => text)) as Found;
   await lan.stop();
-}, 10 * MINUTE_MS);
+}, 30 * MINUTE_MS);
 
 afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();

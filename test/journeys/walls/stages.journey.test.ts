@@ -55,9 +55,9 @@ beforeAll(async () => {
     secondSerialPath,
   });
   await walk(guest, { netns, mac: MAC }, secondSerialPath);
-  await guest.waitFor(new RegExp(RESULT_MARK, 'u'), 2 * MINUTE_MS);
+  await guest.waitFor(new RegExp(RESULT_MARK, 'u'), 8 * MINUTE_MS);
   found = readResult(guest.lines.map(({ text }) => text)) as Found;
-}, 10 * MINUTE_MS);
+}, 30 * MINUTE_MS);
 
 afterAll(async () => {
   await lab?.[Symbol.asyncDispose]();
@@ -81,7 +81,7 @@ async function walk(guest: Guest, stranger: Stranger, ordersPath: string): Promi
   ];
   let orders: Socket | undefined;
   for (const [stage, addresses, ports] of stages) {
-    await guest.waitFor(new RegExp(`walls: ${stage}\\b`, 'u'), 3 * MINUTE_MS);
+    await guest.waitFor(new RegExp(`walls: ${stage}\\b`, 'u'), 8 * MINUTE_MS);
     orders ??= createConnection(ordersPath);
     scans.set(stage, await scan(stranger, { addresses: await addresses(), tcp: ports, udp: UDP }));
     if (!orders.write('go\n')) await once(orders, 'drain');
