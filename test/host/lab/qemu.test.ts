@@ -17,7 +17,7 @@ test('a machine that boots over its card, with a disk', async () => {
 
 test.each([
   ['kvm', { accelerator: 'kvm' }, '-accel kvm -cpu host'],
-  ['emulated', {}, '-accel tcg,thread=multi -cpu max,cx16=off -smp 2'],
+  ['emulated', {}, '-accel tcg,thread=single -cpu max,cx16=off -smp 2'],
   ['counted', { isCounted: true }, '-icount shift=0,sleep=off'],
   ['ended by a reset', { endsOnReset: true }, '-no-reboot'],
 ] as const)('a machine that is %s says so', (_, change, expected) => {
