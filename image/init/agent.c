@@ -30,7 +30,7 @@
  * and network: a fixed time would call good systems bad where everything is slow.
  */
 #define HEALTHY_TIMES 3
-#define HEALTHY_SECONDS_MIN 60
+#define HEALTHY_SECONDS_MIN 40
 #define HEALTHY_SECONDS_MAX 180
 #define UNHEALTHY "unhealthy "
 /* So long a new system has to stay well until the old one is let go. */
@@ -177,7 +177,7 @@ static const char *watch(pid_t child, struct trial *trial, int *status) {
   return why;
 }
 
-/* How it ended, in one line: `signal 9`, `status 1`, `memory`, `hung`, `unhealthy 60`. */
+/* How it ended, in one line: `signal 9`, `status 1`, `memory`, `hung`, `unhealthy 40`. */
 static void tell_end(char *text, int status, const char *why) {
   bool isSignal = WIFSIGNALED(status);
   strcpy(text, why != 0 ? why : isSignal ? "signal " : "status ");

@@ -168,8 +168,8 @@ test.concurrent('a new agent that crashes at once: the old one is back at once',
 
 test.concurrent('a new agent that does nothing is ended, and the old one is back', async () => {
   const machine = await startMachine('hang');
-  await waitFor(machine, backLine('unhealthy 60'));
-  expect(machine.lines).toContain('zos: init goes back to the old system: unhealthy 60');
+  await waitFor(machine, backLine('unhealthy 40'));
+  expect(machine.lines).toContain('zos: init goes back to the old system: unhealthy 40');
 });
 
 test.concurrent('a new agent that falls soon after it was well: the old one is back', async () => {
