@@ -16,7 +16,7 @@ export type Postgres = AsyncDisposable & {
 
 /** It refuses to run as root, so it runs as the user that its package made for it. */
 const AS_POSTGRES = ['--reuid=postgres', '--regid=postgres', '--clear-groups', '--'];
-const START_MS_MAX = 30_000;
+const START_MS_MAX = 120_000;
 
 export type PostgresWish = {
   /** Without, commits are not flushed to the disk: for tests of answers, not of what is kept. */
